@@ -1,4 +1,4 @@
-"""The REST endpoints, declared once for the backend's checks, the OpenAPI document, the client and the docs."""
+"""The REST endpoints, declared once: for the backend's checks, the OpenAPI document, the client, the docs."""
 
 from __future__ import annotations
 

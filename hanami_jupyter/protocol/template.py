@@ -419,14 +419,9 @@ class _Reader:
 
         seen: dict[Position, int] = {}
         for first, position in self._entries(read, "hexagon"):
-            whole = _Token(
-                "word", self.text[first.start : self.tokens[self.at - 1].end], first.start, first.line
-            )
             if position in seen:
-                self._note(
-                    whole,
-                    f"Hexagon {_comma(position)} is listed twice, first in line {seen[position]}. Remove one.",
-                )
+                place = f"{_comma(position)} is listed twice, first in line {seen[position]}"
+                self._note(self._whole(first), f"Hexagon {place}. Remove one.")
             seen.setdefault(position, first.line)
             self.hexagons.append(position)
 
