@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hanami_jupyter as _package
-from hanami_jupyter import __version__, load_ipython_extension, unload_ipython_extension
+from hanami_jupyter import load_ipython_extension, unload_ipython_extension
 
-__all__ = [*_package.__all__, "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["load_ipython_extension", "unload_ipython_extension"]
+__all__ += _package.__all__
 
 
 def __getattr__(name: str) -> object:

@@ -1,63 +1,81 @@
 """Grow neural networks in a notebook: client, panels, magics and an embedded server for OpenHanami.
 
-Every public name is loaded when it is first used, so that importing the package stays cheap.
+Every public name is loaded when it is first used, so that importing the package stays cheap. The names and
+where they live stand in ``__init__.pyi``, for type checkers and for this module alike.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hanami_jupyter._version import __version__
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
     from IPython.core.interactiveshell import InteractiveShell
 
-_MODULES = {
-    "checkpoint": "client.checkpoint",
-    "cluster": "client.cluster",
-    "data": "data",
-    "dataset": "client.dataset",
-    "direct_io": "client.direct_io",
-    "hanami_exceptions": "client.hanami_exceptions",
-    "hanami_token": "client.hanami_token",
-    "hosts": "client.hosts",
-    "plots": "plots",
-    "project": "client.project",
-    "request_result": "client.request_result",
-    "task": "client.task",
-    "user": "client.user",
+_CLIENT = f"{__name__}.client"
+_HOMES = {
+    alias.name: node.module
+    for node in ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8")).body
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(__name__)
+    for alias in node.names
 }
-_NAMES = {
-    "Session": "session",
-    "TaskProgress": "panels.task_progress",
-    "connect": "session",
-    "local": "launcher",
-    "parse_template": "protocol.template",
-    "plot_accuracy": "plots",
-    "plot_confusion_matrix": "plots",
-    "plot_misclassified": "plots",
-    "show_template": "plots",
-}
-
-__all__ = sorted(["__version__", *_MODULES, *_NAMES])
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the names stand in __init__.pyi
 
 
 def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        value: object = importlib.import_module(f"hanami_jupyter.{_MODULES[name]}")
-    elif name in _NAMES:
-        module = importlib.import_module(f"hanami_jupyter.{_NAMES[name]}")
-        value = getattr(module, "parse" if name == "parse_template" else name)
-    else:
-        message = f"module 'hanami_jupyter' has no attribute '{name}'"
+    if name not in _HOMES:
+        message = f"module '{__name__}' has no attribute '{name}'"
         raise AttributeError(message)
+    home = _HOMES[name]
+    value: object
+    if home in {__name__, _CLIENT}:
+        value = importlib.import_module(f"{home}.{name}")
+    else:
+        value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _ClientModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Lets ``from hanami_jupyter.cluster import …`` find the module in the client, as the same object."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        package, _, name = fullname.rpartition(".")
+        if package == __name__ and _HOMES.get(name) == _CLIENT:
+            return importlib.util.spec_from_loader(fullname, self)
+        return None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        module = importlib.import_module(f"{_CLIENT}.{spec.name.rpartition('.')[2]}")
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module back the identity that the import system has just replaced."""
+        if module.__spec__ is not None:
+            module.__spec__ = module.__spec__.loader_state
+
+
+if not any(type(finder).__qualname__ == _ClientModules.__qualname__ for finder in sys.meta_path):
+    sys.meta_path.append(_ClientModules())
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
