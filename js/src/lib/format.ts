@@ -1,0 +1,26 @@
+// Numbers, times and identifiers as the panels write them.
+
+/** 41200 → "41,200". */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+/** A time span with the unit that reads best: "0.2 s", "41 s", "3 min 5 s", "2 h 10 min". */
+export function span(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return whole % 60 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${whole / 60} min`;
+  const minutes = Math.round(seconds / 60);
+  return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
+}
+
+/** A share as a whole percent that says 100 only when all is done. */
+export function percent(share: number): number {
+  return Math.min(Math.max(Math.floor(share * 100 + 1e-9), 0), 100);
+}
+
+/** A share of right answers, one decimal: "97.6 %". */
+export function share(value: number): string {
+  return `${(value * 100).toFixed(1)} %`;
+}

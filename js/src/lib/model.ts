@@ -1,0 +1,108 @@
+// The Python side as the panels see it: traits to read, commands to send, and whether anybody answers.
+import { useEffect, useReducer, useState } from "preact/hooks";
+
+export interface Model {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  send(content: unknown): void;
+  on(event: string, callback: (...values: never[]) => void): void;
+  off(event: string, callback: (...values: never[]) => void): void;
+}
+
+export interface Reply {
+  id: string;
+  ok: boolean;
+  result?: unknown;
+  error?: string;
+}
+
+/** The kernel's word for why a command failed. */
+export class CommandError extends Error {}
+
+const BUSY_AFTER = 1000;
+const LOST_AFTER = 30_000;
+const LOST = "The kernel does not answer. If it was stopped or restarted, run the cell again.";
+
+export type Waiting = "no" | "busy";
+
+/** Sends commands as {id, command, ...} and matches the replies {id, ok, result | error}. */
+export class Commands {
+  private readonly pending = new Map<string, { done: (reply: Reply) => void; late: boolean }>();
+  private readonly listen: (content: Reply) => void;
+  private readonly timers = new Set<ReturnType<typeof setTimeout>>();
+
+  constructor(
+    private readonly model: Model,
+    private readonly onWaiting: (waiting: Waiting) => void = () => {},
+  ) {
+    this.listen = (reply) => this.pending.get(reply.id)?.done(reply);
+    model.on("msg:custom", this.listen as (...values: never[]) => void);
+  }
+
+  send<T = unknown>(command: string, values: object = {}): Promise<T> {
+    const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+    return new Promise<T>((resolve, reject) => {
+      const entry = {
+        late: false,
+        done: (reply: Reply) => {
+          for (const timer of timers) {
+            clearTimeout(timer);
+            this.timers.delete(timer);
+          }
+          this.pending.delete(id);
+          this.tell();
+          if (reply.ok) resolve(reply.result as T);
+          else reject(new CommandError(reply.error ?? LOST));
+        },
+      };
+      const busy = () => {
+        entry.late = true;
+        this.tell();
+      };
+      const timers = [
+        setTimeout(busy, BUSY_AFTER),
+        setTimeout(() => entry.done({ id, ok: false, error: LOST }), LOST_AFTER),
+      ];
+      for (const timer of timers) this.timers.add(timer);
+      this.pending.set(id, entry);
+      this.model.send({ ...values, id, command });
+    });
+  }
+
+  close(): void {
+    this.model.off("msg:custom", this.listen as (...values: never[]) => void);
+    for (const timer of this.timers) clearTimeout(timer);
+    this.pending.clear();
+  }
+
+  private tell(): void {
+    this.onWaiting([...this.pending.values()].some((entry) => entry.late) ? "busy" : "no");
+  }
+}
+
+/** The current value of a trait; the component follows its changes. */
+export function useTrait<T>(model: Model, name: string): T {
+  const [, redraw] = useReducer((count: number, _: undefined) => count + 1, 0);
+  useEffect(() => {
+    const changed = () => redraw(undefined);
+    model.on(`change:${name}`, changed);
+    return () => model.off(`change:${name}`, changed);
+  }, [model, name]);
+  return model.get(name) as T;
+}
+
+const GONE_CLASS = "jupyter-widgets-disconnected";
+
+/** Whether the kernel behind the view is gone: the host marks the view's element with a class. */
+export function useKernelGone(el: HTMLElement): boolean {
+  const [gone, setGone] = useState(el.classList.contains(GONE_CLASS));
+  useEffect(() => {
+    const look = () => setGone(el.classList.contains(GONE_CLASS));
+    const observer = new MutationObserver(look);
+    observer.observe(el, { attributes: true, attributeFilter: ["class"] });
+    look();
+    return () => observer.disconnect();
+  }, [el]);
+  return gone;
+}

@@ -1,0 +1,128 @@
+// What every panel is made of: the card with its head, notices and foot, and the mounting into a view.
+import { type ComponentChildren, createContext, render } from "preact";
+import { useContext, useEffect, useMemo, useState } from "preact/hooks";
+import "./panel.css";
+import { Commands, type Model, useKernelGone, useTrait, type Waiting } from "./model";
+
+interface Panel {
+  model: Model;
+  commands: Commands;
+  /** Nobody can answer: buttons are disabled. */
+  gone: boolean;
+}
+
+const Context = createContext<Panel | null>(null);
+
+export function usePanel(): Panel {
+  const panel = useContext(Context);
+  if (!panel) throw new Error("usePanel stands outside a panel.");
+  return panel;
+}
+
+export type State = "active" | "queued" | "finished" | "aborted" | "failed" | "idle";
+
+const ICONS: Record<State, string> = {
+  active: "▸",
+  queued: "…",
+  finished: "✓",
+  aborted: "◼",
+  failed: "!",
+  idle: "○",
+};
+
+export function Icon({ state }: { state: State }) {
+  return (
+    <span class={`hanami-icon hanami-${state}`} aria-hidden="true">
+      {ICONS[state]}
+    </span>
+  );
+}
+
+interface CardProps {
+  title: string;
+  pill: string;
+  state: State;
+  children: ComponentChildren;
+}
+
+/** The card: title left, one status pill right, the body, and what is wrong in words. */
+export function Card({ title, pill, state, children }: CardProps) {
+  return (
+    <section class="hanami" aria-label={title} data-lm-suppress-shortcuts="true">
+      <header class="hanami-head">
+        <h3>{title}</h3>
+        <span class="hanami-pill" role="status">
+          <Icon state={state} /> {pill}
+        </span>
+      </header>
+      {children}
+      <Notices />
+    </section>
+  );
+}
+
+export function Notice({ text }: { text: string }) {
+  return (
+    <p class="hanami-notice">
+      <Icon state="failed" /> {text}
+    </p>
+  );
+}
+
+const WaitingContext = createContext<Waiting>("no");
+
+function Notices() {
+  const { model, gone } = usePanel();
+  const waiting = useContext(WaitingContext);
+  const notice = useTrait<string>(model, "notice");
+  return (
+    <div aria-live="polite">
+      {gone && <Notice text="The kernel is gone. Run the cell again." />}
+      {!gone && waiting === "busy" && (
+        <p class="hanami-notice">
+          <Icon state="queued" /> The kernel is busy. It answers when the running cell ends.
+        </p>
+      )}
+      {!gone && notice && <Notice text={notice} />}
+    </div>
+  );
+}
+
+function Root({ model, el, children }: { model: Model; el: HTMLElement; children: ComponentChildren }) {
+  const gone = useKernelGone(el);
+  const [waiting, setWaiting] = useState<Waiting>("no");
+  const commands = useMemo(() => new Commands(model, setWaiting), [model]);
+  useEffect(() => {
+    commands.send("refresh").catch(() => {});
+    return () => commands.close();
+  }, [commands]);
+  return (
+    <Context.Provider value={{ model, commands, gone }}>
+      <WaitingContext.Provider value={waiting}>{children}</WaitingContext.Provider>
+    </Context.Provider>
+  );
+}
+
+interface View {
+  model: Model;
+  el: HTMLElement;
+  signal?: AbortSignal;
+}
+
+/** The front-end module of a panel: each view gets its own tree, cleared when the host drops the view. */
+export function panel(body: () => ComponentChildren) {
+  const Body = body;
+  return {
+    render({ model, el, signal }: View) {
+      render(
+        <Root model={model} el={el}>
+          <Body />
+        </Root>,
+        el,
+      );
+      const clear = () => render(null, el);
+      signal?.addEventListener("abort", clear, { once: true });
+      return clear;
+    },
+  };
+}

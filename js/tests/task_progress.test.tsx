@@ -1,0 +1,93 @@
+// The task panel: what it says of each state, aborting, two views, a kernel that is gone.
+import { expect, test } from "vitest";
+import panel, { detail, summary, type Task } from "../src/task_progress";
+import { FakeModel, settle } from "./fake";
+
+const TASK: Task = {
+  uuid: "0123",
+  name: "train",
+  state: "active",
+  done: 42600,
+  total: 60000,
+  rate: 98000,
+  rates: [90000, 98000],
+  seconds_left: 0.18,
+  seconds: null,
+  before: null,
+};
+
+async function shown(tasks: Task[], notice = "") {
+  const model = new FakeModel({ title: "Tasks of digits", tasks, notice });
+  const el = document.createElement("div");
+  document.body.append(el);
+  const controller = new AbortController();
+  const view = { model, el, signal: controller.signal };
+  panel.render(view);
+  await settle();
+  return { model, el, controller };
+}
+
+function button(el: HTMLElement, name: string): HTMLButtonElement {
+  const found = [...el.querySelectorAll("button")].find((item) => item.textContent === name);
+  if (!found) throw new Error(`There is no button '${name}' in: ${el.textContent}`);
+  return found;
+}
+
+test("every state says in words how far it is", () => {
+  expect(detail({ ...TASK, state: "queued", before: 1 })).toBe("queued, 1 before it");
+  expect(detail({ ...TASK, state: "finished", seconds: 0.6 })).toBe("60,000 in 0.6 s");
+  expect(detail({ ...TASK, state: "aborted" })).toBe("aborted after 42,600 of 60,000");
+  expect(summary([])).toEqual({ pill: "no tasks", state: "idle" });
+  expect(summary([TASK, { ...TASK, state: "queued" }]).pill).toBe("1 running, 1 queued");
+  expect(summary([{ ...TASK, state: "finished" }]).pill).toBe("1 finished");
+});
+
+test("the bar has a value, and follows the trait in both of two views", async () => {
+  const { model, el } = await shown([TASK]);
+  const second = document.createElement("div");
+  panel.render({ model, el: second });
+  await settle();
+  expect(el.textContent).toContain("42,600 of 60,000 · 98,000/s");
+  expect(el.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow")).toBe("71");
+  model.set("tasks", [{ ...TASK, done: 60000 }]);
+  await settle();
+  for (const view of [el, second]) {
+    expect(view.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow")).toBe("100");
+  }
+});
+
+test("aborting asks first, and shows why it failed", async () => {
+  const { model, el } = await shown([TASK]);
+  button(el, "Abort").click();
+  await settle();
+  expect(model.sent.map((message) => message.command)).toEqual(["refresh"]);
+  button(el, "Abort").click();
+  await settle();
+  expect(model.sent.at(-1)).toMatchObject({ command: "abort", task: "0123" });
+  expect(button(el, "Aborting").disabled).toBe(true);
+  model.reply("abort", { ok: false, error: "Task '0123' has ended. There is nothing to abort." });
+  await settle();
+  expect(el.textContent).toContain("has ended");
+  expect(button(el, "Abort").disabled).toBe(false);
+});
+
+test("a notice is shown in words", async () => {
+  const { el } = await shown([TASK], "The backend does not answer.");
+  expect(el.querySelector("[aria-live]")?.textContent).toContain("The backend does not answer.");
+});
+
+test("without its kernel the panel says so and disables the buttons", async () => {
+  const { el } = await shown([TASK]);
+  el.classList.add("jupyter-widgets-disconnected");
+  await settle();
+  expect(el.textContent).toContain("The kernel is gone. Run the cell again.");
+  expect(button(el, "Abort").disabled).toBe(true);
+});
+
+test("a dropped view leaves nothing behind", async () => {
+  const { model, el, controller } = await shown([TASK]);
+  expect(model.listening).toBeGreaterThan(0);
+  controller.abort();
+  await settle();
+  expect([el.childElementCount, model.listening]).toEqual([0, 0]);
+});
