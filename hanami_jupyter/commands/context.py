@@ -1,0 +1,101 @@
+"""What a command runs in: where the server is, who asks, and which face shows the answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hanami_jupyter.session import Session
+
+
+@dataclass
+class Context:
+    """Settings of one run of a command.
+
+    Attributes
+    ----------
+    address, user, project : str or None
+        Where and as whom; what is missing comes from the environment.
+    insecure : bool
+        Whether TLS certificates are not checked.
+    json : bool
+        Whether the server's own JSON is asked for.
+    interactive : bool
+        Whether somebody is there to answer a prompt.
+    found : callable or None
+        Gives the notebook's session, for commands that name no address of their own.
+    keep : callable or None
+        Takes the session that a command opened into the notebook.
+    """
+
+    address: str | None = None
+    user: str | None = None
+    project: str | None = None
+    insecure: bool = False
+    json: bool = False
+    interactive: bool = field(default_factory=lambda: sys.stdin is not None and sys.stdin.isatty())
+    found: Callable[[], Session | None] | None = None
+    keep: Callable[[Session], None] | None = None
+    _session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The connection to the server, opened when a command first needs it."""
+        if self._session is None:
+            self._session = self._open()
+        return self._session
+
+    def _open(self) -> Session:
+        from hanami_jupyter import launcher, session  # noqa: PLC0415 - the help needs no client
+
+        explicit = self.address or self.user or self.project
+        known = self.found() if self.found and not explicit else None
+        if known is not None:
+            return known
+        address = self.address or os.environ.get("HANAMI_ADDRESS")
+        if address is None:
+            running = launcher.find()
+            if running:
+                return launcher.attach(running[0], project=self.project)
+            message = (
+                "No server is named and no local backend runs. Set HANAMI_ADDRESS, give --address, "
+                "or start a backend with 'local start'."
+            )
+            raise click.UsageError(message)
+        return session.connect(
+            address,
+            self.user,
+            project=self.project or os.environ.get("HANAMI_PROJECT"),
+            verify=not self.insecure,
+            prompt=self.interactive,
+        )
+
+    def close(self) -> None:
+        """Close the session if this run opened it and nobody keeps it."""
+        if self._session is not None and self.keep is None:
+            self._session.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gives back: the value for a notebook, and how a terminal shows it.
+
+    Attributes
+    ----------
+    value : object
+        DataFrame, Series, ndarray, text or None.
+    text : callable
+        Returns the layout of the reference document.
+    raw : object
+        What ``-j`` prints; by default the server's last answer.
+    """
+
+    value: Any
+    text: Callable[[], str]
+    raw: Any = ...

@@ -1,0 +1,482 @@
+"""Every command: its arguments, what it calls, and which fields its table shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hanami_jupyter._version import __version__
+from hanami_jupyter.commands import layout
+from hanami_jupyter.commands.context import Answer, Context
+from hanami_jupyter.protocol.endpoints import UUID
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hanami_jupyter.session import Session
+
+PROJECT = ("id", "name", "creator_id", "created_at")
+USER = ("id", "name", "is_admin", "projects", "creator_id", "created_at")
+OWNED = ("uuid", "name", "visibility", "owner_id", "project_id", "created_at")
+DATASET = (
+    "uuid",
+    "name",
+    "version",
+    "number_of_columns",
+    "number_of_rows",
+    "description",
+    "visibility",
+    "owner_id",
+    "project_id",
+    "created_at",
+)
+TASK = (
+    "uuid",
+    "state",
+    "current_cycle",
+    "total_number_of_cycles",
+    "queue_timestamp",
+    "start_timestamp",
+    "end_timestamp",
+)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None and value is not False:
+            setattr(ctx.ensure_object(Context), name, value)
+
+    return callback
+
+
+def _global_options() -> list[click.Option]:
+    """Return fresh options that every command and group takes."""
+    described = (
+        (("--address",), {"help": "Address of the server.", "metavar": "URL"}, "address"),
+        (("--user",), {"help": "Id of the user.", "metavar": "ID"}, "user"),
+        (("--project",), {"help": "Project to work in.", "metavar": "ID"}, "project"),
+        (("--insecure",), {"is_flag": True, "help": "Accept self-signed certificates."}, "insecure"),
+        (("-j", "--json_output"), {"is_flag": True, "help": "Print the server's JSON."}, "json"),
+    )
+    return [
+        click.Option([*flags, f"_{name}"], expose_value=False, callback=_store(name), **extra)
+        for flags, extra, name in described
+    ]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hanamictl")
+def root() -> None:
+    """Drive a Hanami server: projects, users, datasets, clusters, tasks and checkpoints."""
+
+
+def group(parent: click.Group, name: str, text: str) -> click.Group:
+    """Add a group of commands."""
+    made = click.Group(name, params=[*_global_options()], help=text)
+    parent.add_command(made)
+    return made
+
+
+root.params.extend(_global_options())
+
+project = group(root, "project", "Projects separate the work of users (admins only).")
+user = group(root, "user", "Users and their projects (admins only).")
+dataset = group(root, "dataset", "Data to train with and results.")
+dataset_create = group(dataset, "create", "Upload a dataset.")
+cluster = group(root, "cluster", "Clusters hold the neural networks.")
+task = group(root, "task", "Trainings and requests in the queue of a cluster.")
+task_create = group(task, "create", "Queue a training or a request.")
+checkpoint = group(root, "checkpoint", "Saved states of clusters.")
+host = group(root, "host", "Where clusters can live.")
+logs = group(root, "logs", "What was asked of the server, and what failed.")
+system = group(root, "system", "The machine the server runs on.")
+local = group(root, "local", "A backend of your own on this machine.")
+
+
+def command(parent: click.Group, name: str) -> Callable[[Callable[..., Answer]], click.Command]:
+    """Make a function a command of a group; it is called with the session first."""
+
+    def decorate(function: Callable[..., Answer]) -> click.Command:
+        def call(**parameters: Any) -> Answer:
+            return function(click.get_current_context().ensure_object(Context), **parameters)
+
+        vars(call)["__click_params__"] = getattr(function, "__click_params__", [])
+        made = click.command(name, help=function.__doc__)(call)
+        made.params.extend(_global_options())
+        parent.add_command(made)
+        return made
+
+    return decorate
+
+
+class Reference(click.ParamType):
+    """A uuid, or the name of the one object that bears it."""
+
+    name = "uuid"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def convert(self, value: str, _: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the uuid."""
+        if re.fullmatch(UUID.strip("^$"), value) or ctx is None:
+            return value
+        resource = getattr(ctx.ensure_object(Context).session, self.kind)
+        known: pd.DataFrame = getattr(resource, f"list_{self.kind}s")()
+        named = known.loc[known["name"] == value, "uuid"]
+        if len(named) != 1:
+            count = "no" if named.empty else str(len(named))
+            message = f"'{value}' is the name of {count} {self.kind}s. Give a uuid or the name of one."
+            raise click.BadParameter(message)
+        return str(named.iloc[0])
+
+
+def _uuid_argument(kind: str) -> Callable[[Any], Any]:
+    return click.argument("uuid", type=Reference(kind), metavar=f"{kind.upper()}_UUID")
+
+
+_cluster_option = click.option(
+    "-c", "--cluster", "cluster_uuid", required=True, type=Reference("cluster"), metavar="UUID"
+)
+_name_option = click.option("-n", "--name", required=True)
+_task_argument = click.argument("uuid", metavar="TASK_UUID")
+
+
+def _one(value: pd.Series[Any], shows: Sequence[str]) -> Answer:
+    return Answer(value, lambda: layout.one(value, shows))
+
+
+def _many(value: pd.DataFrame, shows: Sequence[str]) -> Answer:
+    return Answer(value, lambda: layout.many(value.to_dict("records"), shows))
+
+
+def _said(text: str) -> Answer:
+    return Answer(None, lambda: text, {})
+
+
+# -- projects and users
+
+
+@command(project, "create")
+@click.argument("project_id")
+@_name_option
+def project_create(context: Context, project_id: str, name: str) -> Answer:
+    """Create a project."""
+    return _one(context.session.project.create_project(project_id, name), PROJECT)
+
+
+@command(project, "get")
+@click.argument("project_id")
+def project_get(context: Context, project_id: str) -> Answer:
+    """Show a project."""
+    return _one(context.session.project.get_project(project_id), PROJECT)
+
+
+@command(project, "list")
+def project_list(context: Context) -> Answer:
+    """List all projects."""
+    return _many(context.session.project.list_projects(), PROJECT)
+
+
+@command(project, "delete")
+@click.argument("project_id")
+def project_delete(context: Context, project_id: str) -> Answer:
+    """Delete a project."""
+    context.session.project.delete_project(project_id)
+    return _said(f"successfully deleted project '{project_id}'")
+
+
+@command(user, "create")
+@click.argument("user_id")
+@_name_option
+@click.option("-p", "--password", help="Visible to others; '-' reads standard input.")
+@click.option("--is_admin", is_flag=True)
+def user_create(context: Context, user_id: str, name: str, password: str | None, is_admin: bool) -> Answer:
+    """Create a user; the password is asked for where it is not given."""
+    secret = _password(context, password)
+    return _one(context.session.user.create_user(user_id, name, secret, is_admin), USER)
+
+
+def _password(context: Context, given: str | None) -> str:
+    if given == "-":
+        return click.get_text_stream("stdin").readline().rstrip("\n")
+    if given is not None:
+        return given
+    if not context.interactive:
+        message = "There is nobody to ask for the password. Give '-p -' and send it through standard input."
+        raise click.UsageError(message)
+    return str(
+        click.prompt("Enter Password", hide_input=True, confirmation_prompt="Enter Password again", err=True)
+    )
+
+
+@command(user, "get")
+@click.argument("user_id")
+def user_get(context: Context, user_id: str) -> Answer:
+    """Show a user."""
+    return _one(context.session.user.get_user(user_id), USER)
+
+
+@command(user, "list")
+def user_list(context: Context) -> Answer:
+    """List all users."""
+    return _many(context.session.user.list_users(), USER)
+
+
+@command(user, "delete")
+@click.argument("user_id")
+def user_delete(context: Context, user_id: str) -> Answer:
+    """Delete a user."""
+    context.session.user.delete_user(user_id)
+    return _said(f"successfully deleted user '{user_id}'")
+
+
+# -- datasets
+
+
+def _created_dataset(session: Session, uuid: str) -> Answer:
+    return _one(session.dataset.get_dataset(uuid), DATASET)
+
+
+@command(dataset_create, "mnist")
+@click.argument("name")
+@click.option("-i", "--input", "images", required=True, type=FILE, help="File of images (IDX).")
+@click.option("-l", "--label", "labels", required=True, type=FILE, help="File of labels (IDX).")
+def dataset_create_mnist(context: Context, name: str, images: Path, labels: Path) -> Answer:
+    """Upload images and labels in MNIST's format, plain or gzipped."""
+    session = context.session
+    return _created_dataset(session, session.dataset.upload_mnist_files(name, images, labels))
+
+
+@command(dataset_create, "csv")
+@click.argument("name")
+@click.option("-i", "--input", "table", required=True, type=FILE, help="CSV file with a header line.")
+def dataset_create_csv(context: Context, name: str, table: Path) -> Answer:
+    """Upload a table."""
+    session = context.session
+    return _created_dataset(session, session.dataset.upload_csv_files(name, table))
+
+
+@command(dataset, "get")
+@_uuid_argument("dataset")
+def dataset_get(context: Context, uuid: str) -> Answer:
+    """Show a dataset."""
+    return _created_dataset(context.session, uuid)
+
+
+@command(dataset, "list")
+def dataset_list(context: Context) -> Answer:
+    """List all datasets you may see."""
+    return _many(context.session.dataset.list_datasets(), OWNED)
+
+
+@command(dataset, "delete")
+@_uuid_argument("dataset")
+def dataset_delete(context: Context, uuid: str) -> Answer:
+    """Delete a dataset."""
+    context.session.dataset.delete_dataset(uuid)
+    return _said(f"successfully deleted dataset '{uuid}'")
+
+
+@command(dataset, "check")
+@_uuid_argument("dataset")
+@click.option("-r", "--reference", required=True, type=Reference("dataset"), metavar="UUID")
+def dataset_check(context: Context, uuid: str, reference: str) -> Answer:
+    """Compare a result with the labels of a dataset, in percent."""
+    return _one(context.session.dataset.check_mnist_dataset(uuid, reference), ("accuracy",))
+
+
+@command(dataset, "content")
+@_uuid_argument("dataset")
+@click.option("-c", "--column", required=True, help="Name of the column.")
+@click.option("-n", "--rows", required=True, type=click.IntRange(1), help="Number of rows.")
+@click.option("-o", "--offset", default=0, type=click.IntRange(0), help="First row.")
+def dataset_content(context: Context, uuid: str, column: str, rows: int, offset: int) -> Answer:
+    """Show rows of one column."""
+    data = context.session.dataset.download_dataset_content(uuid, column, rows, offset)
+    return Answer(data, lambda: layout.values(data, offset), data.tolist())
+
+
+# -- clusters
+
+
+@command(cluster, "create")
+@click.argument("name")
+@click.option("-t", "--template", required=True, type=FILE, help="File of the cluster template.")
+def cluster_create(context: Context, name: str, template: Path) -> Answer:
+    """Create a cluster from a template."""
+    text = template.read_text("utf-8")
+    return _one(context.session.cluster.create_cluster(name, text), OWNED)
+
+
+@command(cluster, "get")
+@_uuid_argument("cluster")
+def cluster_get(context: Context, uuid: str) -> Answer:
+    """Show a cluster."""
+    return _one(context.session.cluster.get_cluster(uuid), OWNED)
+
+
+@command(cluster, "list")
+def cluster_list(context: Context) -> Answer:
+    """List all clusters you may see."""
+    return _many(context.session.cluster.list_clusters(), OWNED)
+
+
+@command(cluster, "delete")
+@_uuid_argument("cluster")
+def cluster_delete(context: Context, uuid: str) -> Answer:
+    """Delete a cluster."""
+    context.session.cluster.delete_cluster(uuid)
+    return _said(f"successfully deleted cluster '{uuid}'")
+
+
+@command(cluster, "save")
+@_uuid_argument("cluster")
+@_name_option
+def cluster_save(context: Context, uuid: str, name: str) -> Answer:
+    """Save the state of a cluster as a checkpoint."""
+    return _one(context.session.cluster.save_cluster(name, uuid), ("uuid", "name"))
+
+
+@command(cluster, "restore")
+@_uuid_argument("cluster")
+@click.option("-c", "--checkpoint", "saved", required=True, type=Reference("checkpoint"), metavar="UUID")
+def cluster_restore(context: Context, uuid: str, saved: str) -> Answer:
+    """Bring a cluster back to the state of a checkpoint."""
+    return _one(context.session.cluster.restore_cluster(saved, uuid), ("uuid",))
+
+
+# -- tasks
+
+
+def _triples(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, str]]:
+    names = ("dataset_uuid", "dataset_column", "hexagon_name")
+    return [dict(zip(names, parts, strict=True)) for parts in _split(given, "DATASET_UUID:COLUMN:HEXAGON")]
+
+
+def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, str]]:
+    return [
+        {"dataset_column": column, "hexagon_name": hexagon}
+        for hexagon, column in _split(given, "HEXAGON:COLUMN")
+    ]
+
+
+def _split(given: tuple[str, ...], form: str) -> list[list[str]]:
+    entries = [entry.split(":") for part in given for entry in part.split(",")]
+    for entry in entries:
+        if len(entry) != form.count(":") + 1 or not all(entry):
+            message = f"'{':'.join(entry)}' is not of the form {form}."
+            raise click.BadParameter(message)
+    return entries
+
+
+_input_option = click.option(
+    "-i",
+    "--input",
+    "inputs",
+    required=True,
+    multiple=True,
+    callback=_triples,
+    metavar="DATASET_UUID:COLUMN:HEXAGON",
+)
+_time_option = click.option(
+    "-t",
+    "--time",
+    "time_length",
+    default=1,
+    type=click.IntRange(1, 1000),
+    help="Rows side by side as one input.",
+)
+
+
+@command(task_create, "train")
+@click.argument("name")
+@_input_option
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    required=True,
+    multiple=True,
+    callback=_triples,
+    metavar="DATASET_UUID:COLUMN:HEXAGON",
+)
+@_cluster_option
+@_time_option
+def task_create_train(context: Context, name: str, cluster_uuid: str, **parts: Any) -> Answer:
+    """Queue a training."""
+    made = context.session.task.create_train_task(
+        name, cluster_uuid, parts["inputs"], parts["outputs"], parts["time_length"]
+    )
+    return _one(made, TASK)
+
+
+@command(task_create, "request")
+@click.argument("name")
+@_input_option
+@click.option(
+    "-r", "--result", "results", required=True, multiple=True, callback=_pairs, metavar="HEXAGON:COLUMN"
+)
+@_cluster_option
+@_time_option
+def task_create_request(context: Context, name: str, cluster_uuid: str, **parts: Any) -> Answer:
+    """Queue a request; its result is a dataset with the uuid of the task."""
+    made = context.session.task.create_request_task(
+        name, cluster_uuid, parts["inputs"], parts["results"], parts["time_length"]
+    )
+    return _one(made, TASK)
+
+
+@command(task, "get")
+@_task_argument
+@_cluster_option
+def task_get(context: Context, uuid: str, cluster_uuid: str) -> Answer:
+    """Show a task."""
+    return _one(context.session.task.get_task(uuid, cluster_uuid), TASK)
+
+
+@command(task, "list")
+@_cluster_option
+def task_list(context: Context, cluster_uuid: str) -> Answer:
+    """List the tasks of a cluster."""
+    found = context.session.task.list_tasks(cluster_uuid)
+    shown = found.rename(columns={"percentage": "progress"})
+    shows = ("uuid", "state", "progress", "queued", "start", "end")
+    return Answer(found, lambda: layout.many(shown.to_dict("records"), shows))
+
+
+@command(task, "delete")
+@_task_argument
+@_cluster_option
+def task_delete(context: Context, uuid: str, cluster_uuid: str) -> Answer:
+    """Delete a task; one that runs is aborted."""
+    context.session.task.delete_task(uuid, cluster_uuid)
+    return _said(f"successfully deleted task '{uuid}'")
+
+
+# -- checkpoints and hosts
+
+
+@command(checkpoint, "list")
+def checkpoint_list(context: Context) -> Answer:
+    """List all checkpoints you may see."""
+    return _many(context.session.checkpoint.list_checkpoints(), OWNED)
+
+
+@command(checkpoint, "delete")
+@_uuid_argument("checkpoint")
+def checkpoint_delete(context: Context, uuid: str) -> Answer:
+    """Delete a checkpoint."""
+    context.session.checkpoint.delete_checkpoint(uuid)
+    return _said(f"successfully deleted checkpoint '{uuid}'")
+
+
+@command(host, "list")
+def host_list(context: Context) -> Answer:
+    """List the hosts that clusters can live on."""
+    return _many(context.session.hosts.list_hosts(), ("uuid", "type"))

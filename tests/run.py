@@ -1,0 +1,147 @@
+"""Runs every check and every test, and closes with one line: ``N passed, N failed``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "tests"
+BIN = Path(sys.executable).parent
+CODE = ["hanami.py", "hanami_jupyter", "js/build.py", "tests", "bench"]
+STRICT = os.environ.get("HANAMI_REQUIRE_ALL") == "1"
+
+
+@dataclass
+class Count:
+    """What one part found."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    note: str = ""
+
+
+def run(*words: str) -> int:
+    """Run a command in the root folder with this environment's tools and return its exit code."""
+    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONUTF8": "1"}
+    environment.pop("HANAMI_DATA_DIR", None)  # the tests compare with what the packaged sample gives
+    return subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
+
+
+def check(*words: str) -> Count:
+    """Run a command that passes or fails as a whole."""
+    return Count(passed=1) if run(*words) == 0 else Count(failed=1)
+
+
+def pytest(name: str, *words: str) -> Count:
+    """Run pytest and count its cases."""
+    report = BUILD / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    code = run(sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *words)
+    if not report.exists():
+        return Count(failed=1)
+    suite = next(ElementTree.parse(report).iter("testsuite"))
+    total, failed, errors, skipped = (
+        int(suite.get(k, 0)) for k in ("tests", "failures", "errors", "skipped")
+    )
+    if code and not failed + errors:
+        return Count(failed=1)
+    return Count(total - failed - errors - skipped, failed + errors, skipped)
+
+
+def vitest() -> Count:
+    """Run the front end's unit tests and count its cases."""
+    report = BUILD / "vitest.json"
+    report.unlink(missing_ok=True)
+    code = run(
+        sys.executable,
+        "js/build.py",
+        "test",
+        "--silent",
+        "--",
+        "--reporter=default",
+        "--reporter=json",
+        f"--outputFile.json={report}",
+    )
+    if not report.exists():
+        return Count(failed=1)
+    found = json.loads(report.read_text("utf-8"))
+    return Count(
+        found["numPassedTests"], found["numFailedTests"] or int(bool(code)), found["numPendingTests"]
+    )
+
+
+def browser() -> Count:
+    """Run the tests in a real JupyterLab, where there is a browser."""
+    if not shutil.which("chromium") and not STRICT:
+        return Count(note="not run")
+    return pytest("browser", "tests/browser", "-m", "browser")
+
+
+PARTS = {
+    "lint": lambda: check("ruff", "check", *CODE),
+    "format": lambda: check("ruff", "format", "--check", *CODE),
+    "types": lambda: check("mypy"),
+    "imports": lambda: check("lint-imports"),
+    "front end": lambda: check(sys.executable, "js/build.py", "run", "--silent", "check"),
+    "front end tests": vitest,
+    "tests": lambda: pytest("tests", "tests", "-m", "not browser"),
+    "notebooks": lambda: pytest(
+        "notebooks",
+        "-p",
+        "tests.notebooks.plugin",
+        "--nbval",
+        "--nbval-cell-timeout=300",
+        "--nbval-sanitize-with=tests/notebooks/sanitize.cfg",
+        "--timeout=600",
+        "notebooks",
+    ),
+    "browser tests": browser,
+}
+
+
+def main() -> int:
+    """Run all parts, or those named on the command line."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    chosen = sys.argv[1:] or list(PARTS)
+    counts = {}
+    for name in chosen:
+        begin = time.monotonic()
+        sys.stdout.write(f"\n== {name}\n")
+        sys.stdout.flush()
+        counts[name] = PARTS[name]()
+        sys.stdout.write(f"== {name}: {time.monotonic() - begin:.0f} s\n")
+    return summary(counts)
+
+
+def summary(counts: dict[str, Count]) -> int:
+    """Print what each part found and the closing line; return the exit code."""
+    sys.stdout.write("\n")
+    left_out = [name for name in PARTS if name not in counts or counts[name].note]
+    for name, count in counts.items():
+        skipped = f", {count.skipped} skipped" if count.skipped else ""
+        if not count.note:
+            sys.stdout.write(f"{name}: {count.passed} passed, {count.failed} failed{skipped}\n")
+    for name in left_out:
+        sys.stdout.write(f"{name}: not run\n")
+    passed, failed, skipped = (
+        sum(getattr(c, k) for c in counts.values()) for k in ("passed", "failed", "skipped")
+    )
+    if STRICT and (left_out or skipped):
+        failed += 1
+        sys.stdout.write("something was left out, which is not allowed here\n")
+    tail = f", {skipped} skipped" if skipped else ""
+    sys.stdout.write(f"{passed} passed, {failed} failed{tail}\n")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
