@@ -52,13 +52,13 @@ def test_list():
     )
     assert layout.many([longer, row], OWNED).splitlines() == [
         border,
-        "|                 UUID                 |          NAME          | VISIBILITY | OWNER ID | PROJECT ID "
-        "|     CREATED AT      |",
+        "|                 UUID                 |          NAME          | VISIBILITY | OWNER ID |"
+        " PROJECT ID |     CREATED AT      |",
         border,
-        "| 146bacb3-b5bf-485b-a2e8-d1812b57eb63 | cli_test_dataset_train | private    | asdf     | admin      "
-        "| 2024-07-12 20:52:21 |",
-        "| 146bacb3-b5bf-485b-a2e8-d1812b57eb63 | cli_test_dataset       | private    | asdf     | admin      "
-        "| 2024-07-12 20:52:21 |",
+        "| 146bacb3-b5bf-485b-a2e8-d1812b57eb63 | cli_test_dataset_train | private    | asdf     |"
+        " admin      | 2024-07-12 20:52:21 |",
+        "| 146bacb3-b5bf-485b-a2e8-d1812b57eb63 | cli_test_dataset       | private    | asdf     |"
+        " admin      | 2024-07-12 20:52:21 |",
         border,
     ]
 
