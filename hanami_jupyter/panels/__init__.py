@@ -1,0 +1,1 @@
+"""Panels for the notebook: anywidgets over a session, one file each."""
