@@ -1,0 +1,268 @@
+"""What all panels share: the bundle, commands with replies, the feed, static pictures, one panel a cell."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+from IPython.core.getipython import get_ipython
+
+from hanami_jupyter.client import hanami_exceptions as exceptions
+from hanami_jupyter.panels.feed import Feed, feed_of
+
+STATIC = Path(__file__).parent.parent / "static"
+_RETRY = (1.0, 2.0, 5.0)  # seconds between attempts when the server does not answer
+_SNAPSHOT_LIMIT = 10.0  # seconds to wait for the server; then the picture shows the state before
+
+
+class PanelError(Exception):
+    """A command that a panel cannot carry out; the text is shown in the panel."""
+
+
+def bundle(name: str) -> str:
+    """Return the text of a front-end bundle."""
+    path = STATIC / name
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        message = f"The panels are not built: static/{name} is missing. Run `python js/build.py run build`."
+        raise FileNotFoundError(message) from None
+
+
+class Snapshot:
+    """A panel's state as a static picture: HTML that needs no kernel and no widgets."""
+
+    def __init__(self, name: str, picture: str) -> None:
+        self._name = name
+        self._picture = picture
+
+    def __repr__(self) -> str:
+        return f"<hanami.{self._name} snapshot>"
+
+    def _repr_html_(self) -> str:
+        return self._picture
+
+
+class Panel(anywidget.AnyWidget):
+    """An anywidget whose traits are written by a feed thread and whose commands always get a reply.
+
+    A panel shown again by the same cell replaces, and closes, the one that cell showed before.
+    """
+
+    bundle_name: ClassVar[str]
+    title = traitlets.Unicode().tag(sync=True)
+    notice = traitlets.Unicode().tag(sync=True)
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, owner: object = None, **traits: Any) -> None:
+        self._failures = 0
+        self._closing = threading.Lock()
+        self._feed: Feed = feed_of(self if owner is None else owner)
+        super().__init__(**traits)
+        self.on_msg(self._receive)
+        self._cell = _Cell(self)
+        self.refresh()
+
+    @traitlets.default("_esm")
+    def _default_esm(self) -> str:
+        return bundle(f"{self.bundle_name}.js")
+
+    @traitlets.default("_css")
+    def _default_css(self) -> str:
+        return bundle(f"{self.bundle_name}.css")
+
+    # -- what a panel brings
+
+    def update(self) -> float | None:
+        """Read the server and write the traits; return the seconds to the next time, None for the last."""
+        return None
+
+    def picture(self) -> str:
+        """Return the body of the static picture, as HTML."""
+        return ""
+
+    # -- the feed
+
+    def refresh(self) -> None:
+        """Bring the panel up to date, soon and without blocking."""
+        if not self.closed:
+            self._feed.wake(self)
+
+    def turn(self) -> float | None:
+        """Give the panel its turn; called by the feed."""
+        if self.closed:
+            return None
+        try:
+            delay = self.update()
+        except Exception as error:  # noqa: BLE001 - whatever went wrong is the panel's news, not a traceback
+            self._failures += 1
+            self.write(notice=sentence(error))
+            return _RETRY[min(self._failures, len(_RETRY)) - 1] if is_passing(error) else None
+        self._failures = 0
+        self.write(notice="")
+        return delay
+
+    def write(self, **values: object) -> None:
+        """Write traits as one message; nothing is sent where nothing changed."""
+        with self._closing:
+            if not self.closed:
+                with self.hold_sync():
+                    for name, value in values.items():
+                        setattr(self, name, value)
+
+    # -- commands
+
+    def _receive(self, _: object, content: dict[str, Any], __: object) -> None:
+        """Take a command from the front end; it runs on the feed's thread, so the kernel stays free."""
+        if "command" not in content or "id" not in content:
+            return
+        values = dict(content)
+        number, command = values.pop("id"), values.pop("command")
+        self._feed.call(lambda: self._reply(number, str(command), values))
+
+    def _reply(self, number: object, command: str, values: dict[str, Any]) -> None:
+        answer: dict[str, object] = {"id": number, "ok": True}
+        try:
+            method = getattr(self, f"do_{command}", None)
+            if method is None:
+                message = f"This panel knows no command '{command}'. Reload the page."
+                raise PanelError(message)
+            answer["result"] = method(**values)
+        except Exception as error:  # noqa: BLE001 - the front end shows it where the person clicked
+            answer = {"id": number, "ok": False, "error": sentence(error)}
+        with self._closing:
+            if not self.closed:
+                self.send(answer)
+
+    def do_refresh(self) -> None:
+        """Bring a view that was just drawn up to date."""
+        self.refresh()
+
+    # -- the end
+
+    @property
+    def closed(self) -> bool:
+        """Whether the panel was closed."""
+        return self.comm is None
+
+    def close(self) -> None:
+        """End the feed and remove every view; a second call does nothing."""
+        self._feed.drop(self)
+        cell = getattr(self, "_cell", None)
+        if cell is not None:
+            cell.leave()
+        with self._closing:
+            super().close()
+
+    # -- how it looks without widgets
+
+    def __repr__(self) -> str:
+        return f"<hanami.{type(self).__name__}>"
+
+    def _html(self) -> str:
+        return f"<style>{self._css}</style>{self.picture()}"
+
+    def snapshot(self) -> Snapshot:
+        """Return the current state as a static picture, for a saved or exported notebook.
+
+        Examples
+        --------
+        >>> panel.snapshot()  # doctest: +SKIP
+        <hanami.TaskProgress snapshot>
+        """
+        if not self.closed:
+            done = threading.Event()
+
+            def turn() -> None:
+                self.turn()
+                done.set()
+
+            self._feed.call(turn)
+            done.wait(_SNAPSHOT_LIMIT)
+        return Snapshot(type(self).__name__, self._html())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        still = {"text/plain": repr(self), "text/html": self._html()}
+        live = None if self.closed else super()._repr_mimebundle_(**kwargs)
+        return still if live is None else ({**live[0], **still}, live[1])
+
+
+class _Cell:
+    """The cell that made a panel: a new run of it closes the panel, every cell's start and end wake it."""
+
+    _panels: ClassVar[dict[str, set[_Cell]]] = {}
+
+    def __init__(self, panel: Panel) -> None:
+        self.panel = panel
+        self.shell = get_ipython()
+        self.running = self.shell is not None
+        self.key, self.run = _current_cell(self.shell)
+        if self.shell is None:
+            return
+        for older in list(self._panels.get(self.key, ())):
+            if older.run != self.run:
+                older.panel.close()
+        self._panels.setdefault(self.key, set()).add(self)
+        self.shell.events.register("pre_run_cell", self._started)
+        self.shell.events.register("post_run_cell", self._ended)
+
+    def _started(self, *_: object) -> None:
+        self.running = True
+        self.panel.refresh()
+
+    def _ended(self, *_: object) -> None:
+        self.running = False
+        self.panel.refresh()
+
+    def leave(self) -> None:
+        """Forget the panel."""
+        mine = self._panels.get(self.key, set())
+        if self.shell is None or self not in mine:
+            return
+        mine.discard(self)
+        if not mine:
+            del self._panels[self.key]
+        self.shell.events.unregister("pre_run_cell", self._started)
+        self.shell.events.unregister("post_run_cell", self._ended)
+
+
+def _current_cell(shell: Any) -> tuple[str, str]:
+    """Return which cell runs now and which run of it this is; front ends that name no cell go by its text."""
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    code = str(parent.get("content", {}).get("code", ""))
+    return parent.get("metadata", {}).get("cellId") or code, parent.get("header", {}).get("msg_id", "")
+
+
+@contextmanager
+def card(title: str, pill: str, notice: str = "") -> Iterator[list[str]]:
+    """Collect the pieces of a static card: its head first, then what the caller appends, then the notice."""
+    pieces = [
+        f'<section class="hanami"><header class="hanami-head"><h3>{html.escape(title)}</h3> '
+        f'<span class="hanami-pill">{html.escape(pill)}</span></header>'
+    ]
+    yield pieces
+    if notice:
+        pieces.append(f'<p class="hanami-notice">{html.escape(notice)}</p>')
+    pieces.append("</section>")
+
+
+def sentence(error: Exception) -> str:
+    """Return an error as one sentence for the panel."""
+    if isinstance(error, exceptions.UnauthorizedException):
+        return "The sign-in is no longer valid, or its rights do not suffice. Sign in again."
+    if isinstance(error, (exceptions.ConnectionException, exceptions.TimeoutException)):
+        return f"{error} The panel keeps trying."
+    return str(error).strip() or f"{type(error).__name__} without a message. Try again."
+
+
+def is_passing(error: Exception) -> bool:
+    """Return whether a later attempt may succeed: all but what is wrong with the question itself."""
+    final = (exceptions.NotFoundException, exceptions.BadRequestException)
+    return isinstance(error, exceptions.HanamiException) and not isinstance(error, final)

@@ -1,0 +1,535 @@
+"""Figures in matplotlib: accuracy, confusion, wrong digits, training history, cluster templates."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.patches import RegularPolygon
+from matplotlib.ticker import MaxNLocator
+
+from hanami_jupyter.protocol import template as grammar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, NDArray
+
+_PALETTE = json.loads((Path(__file__).parent / "palette.json").read_text(encoding="utf-8"))
+CATEGORIES: list[str] = _PALETTE["categories"]
+QUANTITIES = LinearSegmentedColormap.from_list("hanami", _PALETTE["quantities"])
+_IMAGE_ROW = 5  # images side by side
+_ON_DARK = {"text": "#e0e0e0", "ground": "#111111"}
+_ON_LIGHT = {"text": "#212121", "ground": "#ffffff"}
+
+
+# -- what the notebook looks like
+
+
+def is_dark() -> bool:
+    """Return whether figures are drawn for a dark notebook.
+
+    A notebook does not tell the kernel its theme. What is known is matplotlib's own style
+    (``plt.style.use("dark_background")``), and the environment variable ``HANAMI_THEME``
+    (``dark`` or ``light``), which goes first.
+
+    Examples
+    --------
+    >>> is_dark()
+    False
+    """
+    theme = os.environ.get("HANAMI_THEME", "").lower()
+    if theme in {"dark", "light"}:
+        return theme == "dark"
+    red, green, blue = mpl.colors.to_rgb(mpl.rcParams["axes.facecolor"])
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+
+
+@contextmanager
+def _style() -> Iterator[dict[str, str]]:
+    """Draw without chart junk, in the colours of the notebook; give those colours."""
+    colours = _ON_DARK if is_dark() else _ON_LIGHT
+    text, ground = colours["text"], colours["ground"]
+    lines = (
+        "text.color",
+        "axes.labelcolor",
+        "axes.edgecolor",
+        "axes.titlecolor",
+        "xtick.color",
+        "ytick.color",
+    )
+    rules: dict[str, Any] = dict.fromkeys(lines, text)
+    rules |= {
+        "axes.facecolor": ground,
+        "figure.facecolor": ground,
+        "savefig.facecolor": ground,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 11,
+        "font.size": 9,
+    }
+    with mpl.rc_context(rules):  # type: ignore[arg-type] # every key is a literal of matplotlib's list
+        yield colours
+
+
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return the axes to draw on: the caller's, or those of a new figure."""
+    if ax is not None:
+        return ax
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def _only_returned(figure: Figure) -> Figure:
+    """Keep the inline backend from showing a figure a second time beside the cell's value."""
+    if "inline" in mpl.get_backend():
+        plt.close(figure)
+    return figure
+
+
+# -- what is right
+
+
+def labels(values: ArrayLike) -> NDArray[np.int64]:
+    """Return class numbers for labels ``(n,)`` or outputs and one-hot rows ``(n, classes)``.
+
+    Parameters
+    ----------
+    values : array-like
+        Class numbers, or one value for each class and row.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        Shape ``(n,)``.
+
+    Raises
+    ------
+    ValueError
+        If the shape is neither, if there is no row, or if a label is not a whole number of at least 0.
+
+    Examples
+    --------
+    >>> labels([[0.1, 0.9], [0.8, 0.3]])
+    array([1, 0])
+    """
+    array = np.asarray(values)
+    if array.ndim not in {1, 2} or not array.size:
+        message = (
+            f"Labels have the shape {array.shape}. Give (rows,) class numbers or (rows, classes) values."
+        )
+        raise ValueError(message)
+    if array.ndim == 2 and array.shape[1] > 1:
+        if np.isnan(array).any():
+            message = "Some outputs are not numbers. Leave out the rows with NaN."
+            raise ValueError(message)
+        return np.asarray(array.argmax(axis=1), dtype=np.int64)
+    array = array.reshape(-1)
+    if not np.issubdtype(array.dtype, np.number) or (array < 0).any() or (array != np.floor(array)).any():
+        message = "Labels are whole numbers from 0. Map names to numbers, and give them as class_names."
+        raise ValueError(message)
+    return np.asarray(array, dtype=np.int64)
+
+
+def _pair(true: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    one, other = labels(true), labels(predicted)
+    if len(one) != len(other):
+        message = f"{len(one)} true labels stand against {len(other)} predictions. Give as many of each."
+        raise ValueError(message)
+    return one, other
+
+
+def confusion(true: ArrayLike, predicted: ArrayLike, classes: int | None = None) -> NDArray[np.int64]:
+    """Count how often each true class was taken for each class.
+
+    Parameters
+    ----------
+    true, predicted : array-like
+        Class numbers ``(n,)``, or values ``(n, classes)``.
+    classes : int, optional
+        How many classes there are; by default as many as occur.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        Shape ``(classes, classes)``, true classes down, predicted ones across.
+
+    Examples
+    --------
+    >>> confusion([0, 1, 1], [0, 1, 0])
+    array([[1, 0],
+           [1, 1]])
+    """
+    one, other = _pair(true, predicted)
+    size = max(int(one.max()), int(other.max())) + 1
+    size = max(
+        size, classes or 0, *(np.shape(values)[1] for values in (true, predicted) if np.ndim(values) == 2)
+    )
+    return np.bincount(one * size + other, minlength=size * size).reshape(size, size).astype(np.int64)
+
+
+def _names(class_names: Sequence[str] | None, count: int) -> list[str]:
+    if class_names is None:
+        return [str(number) for number in range(count)]
+    if len(class_names) < count:
+        message = f"{len(class_names)} class names stand against {count} classes. Give one for each."
+        raise ValueError(message)
+    return list(map(str, class_names[:count]))
+
+
+def _noun(class_names: Sequence[str] | None, counts: NDArray[np.int64]) -> str:
+    return "digits" if class_names is None and len(counts) == 10 else "rows"
+
+
+# -- the figures
+
+
+def plot_accuracy(
+    true: ArrayLike,
+    predicted_or_outputs: ArrayLike,
+    *,
+    ax: Axes | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Axes:
+    """Draw the share of right answers, overall and for each class.
+
+    Parameters
+    ----------
+    true : array-like
+        Class numbers ``(n,)`` or one-hot rows ``(n, classes)``.
+    predicted_or_outputs : array-like
+        Class numbers ``(n,)`` or the network's outputs ``(n, classes)``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    class_names : sequence of str, optional
+        Names of the classes, by default their numbers.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; the title says the finding.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> plot_accuracy([0, 1, 1, 0], [0, 1, 0, 0]).get_title()
+    '75.0 % of 4 rows right'
+    """
+    counts = confusion(true, predicted_or_outputs)
+    rows, right = counts.sum(axis=1), counts.diagonal()
+    overall = right.sum() / rows.sum()
+    shares = 100 * np.divide(right, rows, out=np.full(len(rows), np.nan), where=rows > 0)
+    names = _names(class_names, len(counts))
+    with _style() as colours:
+        ax = _axes(ax, 6, 3.2)
+        bars = ax.bar(names, np.nan_to_num(shares), color=CATEGORIES[0], width=0.7)
+        ax.axhline(100 * overall, color=CATEGORIES[1], linewidth=1.5, label="all classes")
+        ax.bar_label(
+            bars, ["" if np.isnan(share) else f"{share:.1f}" for share in shares], padding=2, fontsize=8
+        )
+        lowest = np.nanmin(shares)
+        ax.set_ylim(max(0.0, 10 * np.floor(lowest / 10) - 10), 102)
+        ax.set(xlabel="true class", ylabel="right (%)")
+        ax.set_title(f"{100 * overall:.1f} % of {rows.sum():,} {_noun(class_names, counts)} right")
+        ax.legend(frameon=False, loc="lower right", labelcolor=colours["text"])
+    return ax
+
+
+def plot_confusion_matrix(
+    true: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    ax: Axes | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Axes:
+    """Draw how often each class was taken for each other one.
+
+    Colours are on a logarithmic scale over the mistakes; the diagonal is muted so that they stand out.
+
+    Parameters
+    ----------
+    true, predicted : array-like
+        Class numbers ``(n,)``, or values ``(n, classes)``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    class_names : sequence of str, optional
+        Names of the classes, by default their numbers.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; the title says the finding.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> plot_confusion_matrix([0, 1, 1], [0, 1, 0]).get_title()
+    '1 of 3 wrong, most often 1 taken for 0'
+    """
+    counts = confusion(true, predicted)
+    names = _names(class_names, len(counts))
+    mistakes = counts - np.diag(counts.diagonal())
+    with _style() as colours:
+        size = min(3.2 + 0.32 * len(counts), 9)
+        ax = _axes(ax, size, size * 0.95)
+        shown = np.ma.masked_equal(mistakes, 0)
+        norm = LogNorm(vmin=0.8, vmax=max(float(mistakes.max()), 2.0))
+        ax.imshow(shown, cmap=QUANTITIES, norm=norm, interpolation="nearest")
+        _write_counts(ax, counts, norm, colours["text"])
+        ax.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 90)
+        ax.set_yticks(range(len(names)), names)
+        ax.tick_params(length=0)
+        ax.set(xlabel="predicted", ylabel="true")
+        ax.set_title(_worst(mistakes, int(counts.sum()), names))
+    return ax
+
+
+def _write_counts(ax: Axes, counts: NDArray[np.int64], norm: LogNorm, text: str) -> None:
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        count = counts[row, column]
+        if row == column:
+            colour = mpl.colors.to_rgba(text, 0.6)
+        else:
+            red, green, blue, _ = QUANTITIES(norm(count))
+            light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+            colour = mpl.colors.to_rgba("black" if light else "white")
+        ax.text(column, row, f"{count:,}", ha="center", va="center", fontsize=8, color=colour)
+
+
+def _worst(mistakes: NDArray[np.int64], rows: int, names: list[str]) -> str:
+    wrong = int(mistakes.sum())
+    if not wrong:
+        return f"None of {rows:,} wrong"
+    row, column = np.unravel_index(int(mistakes.argmax()), mistakes.shape)
+    return f"{wrong:,} of {rows:,} wrong, most often {names[row]} taken for {names[column]}"
+
+
+def plot_misclassified(
+    images: ArrayLike,
+    true: ArrayLike,
+    outputs: ArrayLike,
+    *,
+    count: int = 10,
+    shape: tuple[int, int] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Figure:
+    """Draw the images that were answered wrongly, the surest mistakes first.
+
+    Parameters
+    ----------
+    images : array-like
+        Shape ``(n, pixels)`` or ``(n, height, width)``.
+    true : array-like
+        Class numbers ``(n,)`` or one-hot rows ``(n, classes)``.
+    outputs : array-like
+        The network's outputs ``(n, classes)``; class numbers ``(n,)`` do too, without an order.
+    count : int
+        How many images at most.
+    shape : (int, int), optional
+        Height and width of an image; by default square.
+    class_names : sequence of str, optional
+        Names of the classes, by default their numbers.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One small image for each mistake, entitled ``true → predicted`` with the output's value below.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> figure = plot_misclassified(np.zeros((2, 4)), [0, 1], [[0.9, 0.1], [0.8, 0.2]])
+    >>> figure.get_suptitle()
+    '1 of 2 wrong'
+    """
+    one, other = _pair(true, outputs)
+    pictures = _pictures(images, len(one), shape)
+    names = _names(class_names, int(max(one.max(), other.max())) + 1)
+    wrong = np.flatnonzero(one != other)
+    values = np.asarray(outputs, dtype=float)
+    sure = values.max(axis=1) if values.ndim == 2 and values.shape[1] > 1 else np.full(len(one), np.nan)
+    chosen = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
+    columns = min(max(len(chosen), 1), _IMAGE_ROW)
+    rows = max(-(-len(chosen) // columns), 1)
+    with _style() as colours:
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(6, 0.6 + 1.55 * rows), squeeze=False, layout="constrained"
+        )
+        figure.suptitle(f"{len(wrong):,} of {len(one):,} wrong", fontsize=11)
+        for ax in grid.flat:
+            ax.set_axis_off()
+        for ax, index in zip(grid.flat, chosen, strict=False):
+            ax.imshow(pictures[index], cmap="gray_r")
+            ax.set_title(f"{names[one[index]]} → {names[other[index]]}", loc="center")
+            if not np.isnan(sure[index]):
+                _bar(ax, sure[index], colours)
+    return _only_returned(figure)
+
+
+def _bar(ax: Axes, value: float, colours: dict[str, str]) -> None:
+    """Draw a thin bar below an image: how sure the network was."""
+    value = min(max(value, 0.0), 1.0)
+    track = mpl.colors.to_rgba(colours["text"], 0.15)
+    for end, colour in ((1.0, track), (value, mpl.colors.to_rgba(CATEGORIES[1]))):
+        ax.plot([0, end], [-0.06, -0.06], color=colour, linewidth=2.5, transform=ax.transAxes, clip_on=False)
+    ax.text(0.5, -0.11, f"{100 * value:.0f} %", ha="center", va="top", fontsize=7, transform=ax.transAxes)
+
+
+def _pictures(images: ArrayLike, rows: int, shape: tuple[int, int] | None) -> NDArray[Any]:
+    array = np.asarray(images)
+    if array.ndim not in {2, 3} or len(array) != rows:
+        message = f"Images have the shape {array.shape} for {rows} labels. Give ({rows}, pixels)."
+        raise ValueError(message)
+    if array.ndim == 3:
+        return array
+    side = int(np.sqrt(array.shape[1]))
+    height, width = shape or (side, side)
+    if height * width != array.shape[1]:
+        message = f"{array.shape[1]} pixels are no image of {height} by {width}. Say the size with shape=."
+        raise ValueError(message)
+    return array.reshape(rows, height, width)
+
+
+def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy after each epoch, one line for each run.
+
+    Parameters
+    ----------
+    history : sequence of float, or mapping of str to sequence of float
+        Accuracies in percent, one for each epoch; a mapping compares several runs by name.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; the title says the finding.
+
+    Raises
+    ------
+    ValueError
+        If a run has no epoch.
+
+    Examples
+    --------
+    >>> plot_history([91.5, 94.0, 95.2]).get_title()
+    '95.2 % after 3 epochs'
+    """
+    runs = dict(history) if isinstance(history, Mapping) else {"": list(history)}
+    if not runs or not all(len(values) for values in runs.values()):
+        message = "A run has no epoch. Give at least one accuracy for each run."
+        raise ValueError(message)
+    with _style() as colours:
+        ax = _axes(ax, 6, 3.2)
+        for number, (name, values) in enumerate(runs.items()):
+            colour = CATEGORIES[number % (len(CATEGORIES) - 1)]
+            ax.plot(range(1, len(values) + 1), values, marker="o", markersize=4, color=colour, label=name)
+        ax.set(xlabel="epoch", ylabel="right (%)")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        best = max(runs, key=lambda name: runs[name][-1])
+        last = f"{runs[best][-1]:.1f} % after {len(runs[best])} epoch{'s' if len(runs[best]) > 1 else ''}"
+        ax.set_title(f"{best}: {last}" if len(runs) > 1 else last)
+        if len(runs) > 1:
+            ax.legend(frameon=False, labelcolor=colours["text"])
+    return ax
+
+
+# -- templates
+
+
+def show_template(template_or_text: grammar.Template | str) -> Figure:
+    """Draw a cluster template: its hexagons layer by layer, inputs and outputs coloured and named.
+
+    Parameters
+    ----------
+    template_or_text : Template or str
+        A parsed template, or its text.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One drawing for each layer z; thin lines show which hexagons may connect.
+
+    Raises
+    ------
+    TemplateError
+        If the text is not a template; every fault is listed with its place.
+
+    Examples
+    --------
+    >>> head = "version: 1 settings: refractory_time: 1 hexagons: 1,1,1 2,1,1"
+    >>> show_template(f"{head} inputs: a: 1,1,1 outputs: b: 2,1,1").axes[0].get_title()
+    'layer z = 1'
+    """
+    text = template_or_text
+    template = grammar.parse(text) if isinstance(text, str) else text
+    layers = sorted({z for _, _, z in template.hexagons})
+    points = np.array([_centre(position) for position in template.hexagons])
+    low, high = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
+    low[1] -= 0.3
+    wide, tall = high - low
+    scale = min(0.75, 6 / (wide * len(layers)))
+    with _style() as colours:
+        figure, grid = plt.subplots(
+            1,
+            len(layers),
+            figsize=(max(wide * len(layers) * scale, 3), max(tall * scale, 1.0) + 0.5),
+            squeeze=False,
+            layout="constrained",
+        )
+        for ax, layer in zip(grid.flat, layers, strict=True):
+            _draw_layer(ax, template, layer, colours)
+            ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
+            ax.set_axis_off()
+            ax.set_title(f"layer z = {layer}")
+    return _only_returned(figure)
+
+
+def _centre(position: grammar.Position) -> tuple[float, float]:
+    """Return the middle of a hexagon in its layer: odd rows stand half a step to the right."""
+    x, y, _ = position
+    return x + 0.5 * (y % 2), y * np.sqrt(3) / 2
+
+
+def _draw_layer(ax: Axes, template: grammar.Template, layer: int, colours: dict[str, str]) -> None:
+    known = set(template.hexagons)
+    ends = {place: (name, 0) for name, place in template.inputs.items()}
+    ends |= {place: (name, 1) for name, place in template.outputs.items()}
+    for position in template.hexagons:
+        if position[2] != layer:
+            continue
+        x, y = _centre(position)
+        for other, steps in grammar.within(
+            position, template.settings.max_connection_distance, known
+        ).items():
+            if other[2] == layer and other > position:
+                ends_x, ends_y = zip((x, y), _centre(other), strict=True)
+                ax.plot(ends_x, ends_y, color=colours["text"], alpha=0.35, linewidth=2 / steps, zorder=1)
+        name, number = ends.get(position, ("", -1))
+        face = CATEGORIES[number] if name else colours["ground"]
+        ax.add_patch(
+            RegularPolygon(
+                (x, y), 6, radius=0.42, facecolor=face, edgecolor=colours["text"], linewidth=1, zorder=2
+            )
+        )
+        if name:
+            ax.text(x, y + 0.62, name, ha="center", va="center", fontsize=8, zorder=3)
