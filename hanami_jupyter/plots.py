@@ -20,7 +20,6 @@ from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
 _PALETTE = json.loads((Path(__file__).parent / "palette.json").read_text(encoding="utf-8"))
@@ -85,13 +84,6 @@ def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     if ax is not None:
         return ax
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
-def _only_returned(figure: Figure) -> Figure:
-    """Keep the inline backend from showing a figure a second time beside the cell's value."""
-    if "inline" in mpl.get_backend():
-        plt.close(figure)
-    return figure
 
 
 # -- what is right
@@ -231,18 +223,21 @@ def plot_accuracy(
     overall = right.sum() / rows.sum()
     shares = 100 * np.divide(right, rows, out=np.full(len(rows), np.nan), where=rows > 0)
     names = _names(class_names, len(counts))
-    with _style() as colours:
+    with _style():
         ax = _axes(ax, 6, 3.2)
         bars = ax.bar(names, np.nan_to_num(shares), color=CATEGORIES[0], width=0.7)
-        ax.axhline(100 * overall, color=CATEGORIES[1], linewidth=1.5, label="all classes")
-        ax.bar_label(
-            bars, ["" if np.isnan(share) else f"{share:.1f}" for share in shares], padding=2, fontsize=8
-        )
+        for bar, share in zip(bars, shares, strict=True):
+            middle = bar.get_x() + bar.get_width() / 2
+            word = "" if np.isnan(share) else f"{share:.1f}"
+            inside = ax.get_xaxis_transform()
+            ax.text(middle, 0.03, word, ha="center", fontsize=8, color="white", transform=inside)
+        ax.axhline(100 * overall, color=CATEGORIES[1], linewidth=1.5)
+        beside = ax.get_yaxis_transform()
+        ax.text(1.01, 100 * overall, f"all\n{100 * overall:.1f}", va="center", fontsize=8, transform=beside)
         lowest = np.nanmin(shares)
         ax.set_ylim(max(0.0, 10 * np.floor(lowest / 10) - 10), 102)
         ax.set(xlabel="true class", ylabel="right (%)")
         ax.set_title(f"{100 * overall:.1f} % of {rows.sum():,} {_noun(class_names, counts)} right")
-        ax.legend(frameon=False, loc="lower right", labelcolor=colours["text"])
     return ax
 
 
@@ -327,7 +322,7 @@ def plot_misclassified(
     count: int = 10,
     shape: tuple[int, int] | None = None,
     class_names: Sequence[str] | None = None,
-) -> Figure:
+) -> NDArray[Any]:
     """Draw the images that were answered wrongly, the surest mistakes first.
 
     Parameters
@@ -347,7 +342,7 @@ def plot_misclassified(
 
     Returns
     -------
-    matplotlib.figure.Figure
+    numpy.ndarray of matplotlib.axes.Axes
         One small image for each mistake, entitled ``true → predicted`` with the output's value below.
 
     Raises
@@ -357,8 +352,8 @@ def plot_misclassified(
 
     Examples
     --------
-    >>> figure = plot_misclassified(np.zeros((2, 4)), [0, 1], [[0.9, 0.1], [0.8, 0.2]])
-    >>> figure.get_suptitle()
+    >>> axes = plot_misclassified(np.zeros((2, 4)), [0, 1], [[0.9, 0.1], [0.8, 0.2]])
+    >>> axes[0].figure.get_suptitle()
     '1 of 2 wrong'
     """
     one, other = _pair(true, outputs)
@@ -378,11 +373,11 @@ def plot_misclassified(
         for ax in grid.flat:
             ax.set_axis_off()
         for ax, index in zip(grid.flat, chosen, strict=False):
-            ax.imshow(pictures[index], cmap="gray_r")
+            ax.imshow(pictures[index], cmap="gray" if is_dark() else "gray_r")
             ax.set_title(f"{names[one[index]]} → {names[other[index]]}", loc="center")
             if not np.isnan(sure[index]):
                 _bar(ax, sure[index], colours)
-    return _only_returned(figure)
+    return grid.ravel()
 
 
 def _bar(ax: Axes, value: float, colours: dict[str, str]) -> None:
@@ -456,7 +451,7 @@ def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax
 # -- templates
 
 
-def show_template(template_or_text: grammar.Template | str) -> Figure:
+def show_template(template_or_text: grammar.Template | str) -> NDArray[Any]:
     """Draw a cluster template: its hexagons layer by layer, inputs and outputs coloured and named.
 
     Parameters
@@ -466,7 +461,7 @@ def show_template(template_or_text: grammar.Template | str) -> Figure:
 
     Returns
     -------
-    matplotlib.figure.Figure
+    numpy.ndarray of matplotlib.axes.Axes
         One drawing for each layer z; thin lines show which hexagons may connect.
 
     Raises
@@ -477,14 +472,14 @@ def show_template(template_or_text: grammar.Template | str) -> Figure:
     Examples
     --------
     >>> head = "version: 1 settings: refractory_time: 1 hexagons: 1,1,1 2,1,1"
-    >>> show_template(f"{head} inputs: a: 1,1,1 outputs: b: 2,1,1").axes[0].get_title()
+    >>> show_template(f"{head} inputs: a: 1,1,1 outputs: b: 2,1,1")[0].get_title()
     'layer z = 1'
     """
     text = template_or_text
     template = grammar.parse(text) if isinstance(text, str) else text
     layers = sorted({z for _, _, z in template.hexagons})
     points = np.array([_centre(position) for position in template.hexagons])
-    low, high = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
+    low, high = points.min(axis=0) - 0.9, points.max(axis=0) + 0.9
     low[1] -= 0.3
     wide, tall = high - low
     scale = min(0.75, 6 / (wide * len(layers)))
@@ -501,7 +496,7 @@ def show_template(template_or_text: grammar.Template | str) -> Figure:
             ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
             ax.set_axis_off()
             ax.set_title(f"layer z = {layer}")
-    return _only_returned(figure)
+    return grid.ravel()
 
 
 def _centre(position: grammar.Position) -> tuple[float, float]:
@@ -512,6 +507,7 @@ def _centre(position: grammar.Position) -> tuple[float, float]:
 
 def _draw_layer(ax: Axes, template: grammar.Template, layer: int, colours: dict[str, str]) -> None:
     known = set(template.hexagons)
+    behind = {"facecolor": colours["ground"], "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
     ends = {place: (name, 0) for name, place in template.inputs.items()}
     ends |= {place: (name, 1) for name, place in template.outputs.items()}
     for position in template.hexagons:
@@ -532,4 +528,4 @@ def _draw_layer(ax: Axes, template: grammar.Template, layer: int, colours: dict[
             )
         )
         if name:
-            ax.text(x, y + 0.62, name, ha="center", va="center", fontsize=8, zorder=3)
+            ax.text(x, y + 0.62, name, ha="center", va="center", fontsize=8, zorder=3, bbox=behind)
