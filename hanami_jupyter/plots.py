@@ -484,7 +484,7 @@ def show_template(template_or_text: grammar.Template | str) -> NDArray[Any]:
     wide, tall = high - low
     scale = min(0.75, 6 / (wide * len(layers)))
     with _style() as colours:
-        figure, grid = plt.subplots(
+        _, grid = plt.subplots(
             1,
             len(layers),
             figsize=(max(wide * len(layers) * scale, 3), max(tall * scale, 1.0) + 0.5),
