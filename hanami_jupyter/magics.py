@@ -9,13 +9,17 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from traitlets import Unicode
 from traitlets.config import Configurable
 
 from hanami_jupyter.client.hanami_exceptions import HanamiException
+from hanami_jupyter.commands import completion
+from hanami_jupyter.commands.completion import Names
 from hanami_jupyter.commands.context import Answer, Context
+from hanami_jupyter.protocol.template import TemplateError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
     from hanami_jupyter.session import Session
 
 VARIABLE = "session"  # the notebook's name for its connection
-PLUGIN = "HanamiMagics"
 
 
 class Text(str):
@@ -42,35 +45,74 @@ class HanamiMagics(Magics, Configurable):
     address = Unicode(
         "", help="Address of the server, where neither the command nor the session names one."
     ).tag(config=True)
+    project = Unicode("", help="Project to work in, where nothing else names one.").tag(config=True)
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.names = Names()
 
     @no_var_expand
-    @line_magic
-    def hanami(self, line: str) -> Any:
+    @line_cell_magic
+    def hanami(self, line: str, cell: str | None = None) -> Any:
         """Run a Hanami command, such as ``%hanami cluster list``.
 
         ``%hanami --help`` lists the commands. Python variables go in braces, as in
         ``%hanami task list -c {cluster_uuid}``. The answer is a DataFrame, a Series or an array:
-        ``df = %hanami dataset list``.
+        ``df = %hanami dataset list``. ``%%hanami cluster create NAME`` takes the template as the cell's
+        body, and ``%%hanami template`` shows it as a picture.
         """
-        from hanami_jupyter.commands.tree import root  # noqa: PLC0415 - loading the extension stays cheap
-
-        context = Context(
-            address=self.address or None, interactive=False, found=self._session, keep=self._keep
-        )
-        said = io.StringIO()
         try:
-            words = [self._expand(word) for word in shlex.split(line)]
-            with contextlib.redirect_stdout(said):
-                answer = root.main(words, prog_name="%hanami", standalone_mode=False, obj=context)
+            return self._run([self._expand(word) for word in shlex.split(line)], cell)
+        except TemplateError as error:
+            first = 1 if cell is not None else 0  # the line of the magic itself
+            places = (f"line {p.line + first}, column {p.column}: {p.message}" for p in error.problems)
+            raise UsageError("\n".join(places)) from None
         except click.exceptions.NoArgsIsHelpError as help_wanted:
             return Text(help_wanted.format_message())
         except click.ClickException as error:
             raise UsageError(error.format_message()) from None
         except (HanamiException, ValueError, OSError) as error:
             raise UsageError(str(error)) from None
+
+    def _run(self, words: list[str], cell: str | None) -> Any:
+        if words == ["template"] and cell is not None:
+            from hanami_jupyter.plots import show_template  # noqa: PLC0415 - loads matplotlib
+
+            return show_template(cell)
+        from hanami_jupyter.commands.tree import root  # noqa: PLC0415 - loading the extension stays cheap
+
+        said = io.StringIO()
+        context = self.context(cell)
+        with contextlib.redirect_stdout(said):
+            answer = root.main(words, prog_name="%hanami", standalone_mode=False, obj=context)
         if isinstance(answer, Answer):
-            return answer.value if answer.value is not None or not answer.text() else Text(answer.text())
+            return Text(answer.text()) if answer.value is None else answer.value
         return Text(said.getvalue().rstrip()) if said.getvalue() else None
+
+    def context(self, cell: str | None = None) -> Context:
+        """Return what a command of this notebook runs in."""
+        return Context(
+            defaults={"address": self.address, "project": self.project},
+            interactive=False,
+            body=cell,
+            names=self.names,
+            found=self._session,
+            keep=self._keep,
+        )
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def complete(self, context: CompletionContext) -> SimpleMatcherResult:
+        """Offer what may follow behind ``%hanami``, ``%%hanami`` and ``x = %hanami``."""
+        line = re.match(r"\s*(?:[\w, .\[\]]+=\s*)?%{1,2}hanami\s+(.*)$", context.text_until_cursor)
+        if line is None:
+            return {"completions": []}
+        word, offered = completion.complete(line.group(1), self.context())
+        behind = len(word) - len(context.token)  # the shell's idea of a word ends at colons
+        return {
+            "completions": [SimpleCompletion(text[max(behind, 0) :], type="hanami") for text in offered],
+            "matched_fragment": word[max(behind, 0) :],
+            "suppress": True,
+        }
 
     def _expand(self, word: str) -> str:
         """Put the values of the notebook's variables in the place of names in braces."""
@@ -96,13 +138,19 @@ class HanamiMagics(Magics, Configurable):
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics with a shell."""
-    shell.register_magics(HanamiMagics)
+    """Register the magics with a shell; loading twice is loading once."""
+    unload(shell)
+    magics = HanamiMagics(shell)
+    shell.register_magics(magics)
+    shell.configurables.append(magics)
+    shell.Completer.custom_matchers.append(magics.complete)
 
 
 def unload(shell: InteractiveShell) -> None:
     """Remove from a shell exactly what :func:`load` added."""
-    shell.magics_manager.magics["line"].pop("hanami", None)
-    shell.magics_manager.registry.pop(HanamiMagics.__name__, None)
-    if shell.magics_manager.registry.get(PLUGIN) in shell.configurables:
-        shell.configurables.remove(shell.magics_manager.registry[PLUGIN])
+    magics = shell.magics_manager.registry.pop(HanamiMagics.__name__, None)
+    if magics is not None:
+        for kind in ("line", "cell"):
+            shell.magics_manager.magics[kind].pop("hanami", None)
+        shell.configurables.remove(magics)
+        shell.Completer.custom_matchers.remove(magics.complete)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from hanami_jupyter.commands.completion import Names
     from hanami_jupyter.session import Session
 
 
@@ -21,13 +22,19 @@ class Context:
     Attributes
     ----------
     address, user, project : str or None
-        Where and as whom; what is missing comes from the environment.
+        Where and as whom; what is missing comes from the notebook's session or the environment.
+    defaults : dict of str to str
+        ``address`` and ``project`` to use where nothing else names one.
     insecure : bool
         Whether TLS certificates are not checked.
     json : bool
         Whether the server's own JSON is asked for.
     interactive : bool
         Whether somebody is there to answer a prompt.
+    body : str or None
+        The lines below ``%%hanami``, a cluster template.
+    names : Names or None
+        What Tab knows of the server's objects.
     found : callable or None
         Gives the notebook's session, for commands that name no address of their own.
     keep : callable or None
@@ -37,9 +44,12 @@ class Context:
     address: str | None = None
     user: str | None = None
     project: str | None = None
+    defaults: dict[str, str] = field(default_factory=dict)
     insecure: bool = False
     json: bool = False
     interactive: bool = field(default_factory=lambda: sys.stdin is not None and sys.stdin.isatty())
+    body: str | None = None
+    names: Names | None = None
     found: Callable[[], Session | None] | None = None
     keep: Callable[[Session], None] | None = None
     _session: Session | None = None
@@ -58,11 +68,12 @@ class Context:
         known = self.found() if self.found and not explicit else None
         if known is not None:
             return known
-        address = self.address or os.environ.get("HANAMI_ADDRESS")
+        address = self.address or os.environ.get("HANAMI_ADDRESS") or self.defaults.get("address")
+        project = self.project or os.environ.get("HANAMI_PROJECT") or self.defaults.get("project")
         if address is None:
             running = launcher.find()
             if running:
-                return launcher.attach(running[0], project=self.project)
+                return launcher.attach(running[0], project=project)
             message = (
                 "No server is named and no local backend runs. Set HANAMI_ADDRESS, give --address, "
                 "or start a backend with 'local start'."
@@ -71,7 +82,7 @@ class Context:
         return session.connect(
             address,
             self.user,
-            project=self.project or os.environ.get("HANAMI_PROJECT"),
+            project=project,
             verify=not self.insecure,
             prompt=self.interactive,
         )

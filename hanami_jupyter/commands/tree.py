@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from hanami_jupyter._version import __version__
 from hanami_jupyter.commands import layout
 from hanami_jupyter.commands.context import Answer, Context
+from hanami_jupyter.protocol import template as grammar
 from hanami_jupyter.protocol.endpoints import UUID
 
 if TYPE_CHECKING:
@@ -135,6 +137,19 @@ class Reference(click.ParamType):
             raise click.BadParameter(message)
         return str(named.iloc[0])
 
+    def shell_complete(self, ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Offer the names and uuids that are known."""
+        context = ctx.ensure_object(Context)
+        if context.names is None:
+            return []
+        known = context.names.of(self.kind, context.found() if context.found else None)
+        return [
+            CompletionItem(text)
+            for uuid, name in known
+            for text in (name, uuid)
+            if " " not in text and text.startswith(incomplete)
+        ]
+
 
 def _uuid_argument(kind: str) -> Callable[[Any], Any]:
     return click.argument("uuid", type=Reference(kind), metavar=f"{kind.upper()}_UUID")
@@ -236,6 +251,34 @@ def user_delete(context: Context, user_id: str) -> Answer:
     return _said(f"successfully deleted user '{user_id}'")
 
 
+@command(user, "add-project")
+@click.argument("user_id")
+@click.argument("project_id")
+@click.option("--role", default="member", show_default=True, help="Role in the project.")
+@click.option("--is_project_admin", is_flag=True, help="Whether he sees all of the project.")
+def user_add_project(
+    context: Context, user_id: str, project_id: str, role: str, is_project_admin: bool
+) -> Answer:
+    """Assign a project to a user."""
+    resource = context.session.user
+    return _one(resource.add_project_to_user(user_id, project_id, role, is_project_admin), USER)
+
+
+@command(user, "remove-project")
+@click.argument("user_id")
+@click.argument("project_id")
+def user_remove_project(context: Context, user_id: str, project_id: str) -> Answer:
+    """Take a project from a user."""
+    return _one(context.session.user.remove_project_from_user(user_id, project_id), USER)
+
+
+@command(user, "projects")
+def user_projects(context: Context) -> Answer:
+    """List your own projects."""
+    found = context.session.user.list_projects_of_user()
+    return _many(found, ("project_id", "role", "is_project_admin"))
+
+
 # -- datasets
 
 
@@ -302,16 +345,40 @@ def dataset_content(context: Context, uuid: str, column: str, rows: int, offset:
     return Answer(data, lambda: layout.values(data, offset), data.tolist())
 
 
+@command(dataset, "download")
+@_uuid_argument("dataset")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File (.npy)."
+)
+@click.option("-c", "--column", help="Name of one column instead of the whole dataset.")
+def dataset_download(context: Context, uuid: str, output: Path, column: str | None) -> Answer:
+    """Write a dataset, or one column of it, to a NumPy file."""
+    import numpy as np  # noqa: PLC0415 - the help needs no arrays
+
+    data = context.session.dataset.download_dataset(uuid, column)
+    np.save(output, data)
+    text = f"{data.shape[0]} rows of {data.shape[1]} values in {output}"
+    return Answer(data, lambda: text, {"file": str(output), "shape": list(data.shape)})
+
+
 # -- clusters
 
 
 @command(cluster, "create")
 @click.argument("name")
-@click.option("-t", "--template", required=True, type=FILE, help="File of the cluster template.")
-def cluster_create(context: Context, name: str, template: Path) -> Answer:
+@click.option("-t", "--template", type=FILE, help="File of the cluster template.")
+def cluster_create(context: Context, name: str, template: Path | None) -> Answer:
     """Create a cluster from a template."""
-    text = template.read_text("utf-8")
+    text = _template(context, template).text
     return _one(context.session.cluster.create_cluster(name, text), OWNED)
+
+
+def _template(context: Context, path: Path | None) -> grammar.Template:
+    if path is None and context.body is None:
+        message = "Missing option '-t' / '--template'."
+        raise click.UsageError(message)
+    text = path.read_text("utf-8") if path is not None else str(context.body)
+    return grammar.parse(text)
 
 
 @command(cluster, "get")
@@ -349,6 +416,14 @@ def cluster_save(context: Context, uuid: str, name: str) -> Answer:
 def cluster_restore(context: Context, uuid: str, saved: str) -> Answer:
     """Bring a cluster back to the state of a checkpoint."""
     return _one(context.session.cluster.restore_cluster(saved, uuid), ("uuid",))
+
+
+@command(cluster, "switch-host")
+@_uuid_argument("cluster")
+@click.option("--host", "host_uuid", required=True, metavar="UUID", help="Where it shall live.")
+def cluster_switch_host(context: Context, uuid: str, host_uuid: str) -> Answer:
+    """Move a cluster to another host."""
+    return _one(context.session.cluster.switch_host(uuid, host_uuid), OWNED)
 
 
 # -- tasks
@@ -459,7 +534,32 @@ def task_delete(context: Context, uuid: str, cluster_uuid: str) -> Answer:
     return _said(f"successfully deleted task '{uuid}'")
 
 
+@command(task, "wait")
+@_task_argument
+@_cluster_option
+def task_wait(context: Context, uuid: str, cluster_uuid: str) -> Answer:
+    """Wait until a task is finished; interrupting the wait leaves the task alone."""
+    if not context.interactive:
+        return _one(context.session.task.wait(uuid, cluster_uuid), TASK)
+    from tqdm import tqdm  # noqa: PLC0415 - only a terminal shows a bar
+
+    with tqdm(unit=" cycles", leave=False) as bar:
+
+        def show(found: pd.Series[Any]) -> None:
+            bar.total = int(found["total_number_of_cycles"])
+            bar.update(int(found["current_cycle"]) - bar.n)
+
+        return _one(context.session.task.wait(uuid, cluster_uuid, callback=show), TASK)
+
+
 # -- checkpoints and hosts
+
+
+@command(checkpoint, "get")
+@_uuid_argument("checkpoint")
+def checkpoint_get(context: Context, uuid: str) -> Answer:
+    """Show a checkpoint."""
+    return _one(context.session.checkpoint.get_checkpoint(uuid), OWNED)
 
 
 @command(checkpoint, "list")
@@ -480,3 +580,37 @@ def checkpoint_delete(context: Context, uuid: str) -> Answer:
 def host_list(context: Context) -> Answer:
     """List the hosts that clusters can live on."""
     return _many(context.session.hosts.list_hosts(), ("uuid", "type"))
+
+
+# -- logs and the machine
+
+
+def _log(name: str, function: str, shows: Sequence[str], text: str) -> None:
+    @command(logs, name)
+    @click.option("--user_id", help="Whose; only admins may ask for somebody else's.")
+    @click.option("--page", default=0, type=click.IntRange(0), show_default=True, help="100 rows a page.")
+    def show(context: Context, user_id: str | None, page: int) -> Answer:
+        return _many(getattr(context.session.logs, function)(user_id, page), shows)
+
+    show.help = text
+
+
+_log(
+    "audit",
+    "list_audit_logs",
+    ("created_at", "user_id", "endpoint", "request_type"),
+    "List what was changed.",
+)
+_log(
+    "error",
+    "list_error_logs",
+    ("created_at", "user_id", "component", "context", "input_values", "message"),
+    "List what failed (admins only).",
+)
+
+
+@command(system, "info")
+def system_info(context: Context) -> Answer:
+    """Describe the machine the server runs on."""
+    found = context.session.measurements.get_system_info()
+    return _one(found, tuple(found.index))
