@@ -142,7 +142,6 @@ def load(shell: InteractiveShell) -> None:
     unload(shell)
     magics = HanamiMagics(shell)
     shell.register_magics(magics)
-    shell.configurables.append(magics)
     shell.Completer.custom_matchers.append(magics.complete)
 
 
