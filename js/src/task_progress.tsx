@@ -85,7 +85,7 @@ function Abort({ task }: { task: Task }) {
   );
 }
 
-function Live({ task }: { task: Task }) {
+function Bar({ task }: { task: Task }) {
   const done = percent(task.total ? task.done / task.total : 0);
   return (
     <>
@@ -104,18 +104,20 @@ function Live({ task }: { task: Task }) {
   );
 }
 
-function Row({ task }: { task: Task }) {
+function Row({ task, alone }: { task: Task; alone: boolean }) {
   const live = task.state === "active";
+  const bar = live || (alone && task.state !== "queued");
   return (
     <li data-task={task.uuid} data-state={task.state}>
       <div class="hanami-task">
         <span class="hanami-name" title={task.uuid}>
           <Icon state={task.state} /> {task.name}
         </span>
-        {live ? <Live task={task} /> : <span class="hanami-grow">{detail(task)}</span>}
-        {(live || task.state === "queued") && <Abort task={task} />}
+        {bar ? <Bar task={task} /> : <span class="hanami-grow">{detail(task)}</span>}
+        {!bar && task.state === "finished" && <span class="hanami-percent">100 %</span>}
+        {(live || task.state === "queued") && <Abort key="abort" task={task} />}
       </div>
-      {live && (
+      {bar && (
         <div class="hanami-detail">
           {detail(task)}
           {task.rate !== null && ` · ${count(task.rate)}/s `}
@@ -136,7 +138,7 @@ function TaskProgress() {
       {tasks.length ? (
         <ul class="hanami-tasks">
           {tasks.map((task) => (
-            <Row key={task.uuid} task={task} />
+            <Row key={task.uuid} task={task} alone={tasks.length === 1} />
           ))}
         </ul>
       ) : (

@@ -25,7 +25,7 @@ test("percent says 100 only when all is done", () => {
 });
 
 test("a curve starts at zero and fills the width", () => {
-  expect(points([0, 5, 10], 60, 12)).toBe("0.0,12.0 30.0,6.0 60.0,0.0");
+  expect(points([0, 5, 10], 60, 12)).toBe("0.0,12.0 30.0,7.0 60.0,2.0");
   expect(points([0, 0], 60, 12)).toBe("0.0,12.0 60.0,12.0");
 });
 

@@ -2,7 +2,7 @@
 
 /** Points of a polyline through the values, from left to right, zero at the bottom. */
 export function points(values: number[], width: number, height: number): string {
-  const top = Math.max(...values, 1e-9);
+  const top = Math.max(...values, 1e-9) * 1.2;
   const step = values.length > 1 ? width / (values.length - 1) : 0;
   return values
     .map((value, i) => `${(i * step).toFixed(1)},${(height - (value / top) * height).toFixed(1)}`)
