@@ -1,0 +1,156 @@
+"""The figures say what is in the data, take every form of labels, and follow the notebook's theme."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from hanami_jupyter import plots
+from hanami_jupyter.protocol.template import parse
+
+TRUE = np.array([0, 1, 2, 2])
+OUTPUTS = np.array([[0.9, 0.0, 0.1], [0.2, 0.7, 0.0], [0.1, 0.2, 0.3], [0.0, 0.8, 0.4]])
+TEMPLATE = """
+version: 1
+settings:
+    max_connection_distance: 1
+hexagons:
+    1,1,1
+    2,1,1
+    2,1,2
+inputs:
+    picture: 1,1,1
+outputs:
+    label: 2,1,2
+"""
+
+
+@pytest.fixture(autouse=True)
+def _close(monkeypatch):
+    monkeypatch.delenv("HANAMI_THEME", raising=False)
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("true", [TRUE, TRUE.tolist(), TRUE[:, None], np.eye(3)[TRUE]])
+@pytest.mark.parametrize("predicted", [OUTPUTS, OUTPUTS.argmax(axis=1), OUTPUTS.astype("float32")])
+def test_accuracy_takes_labels_and_one_hot_rows(true, predicted):
+    assert plots.plot_accuracy(true, predicted).get_title() == "75.0 % of 4 rows right"
+
+
+def test_accuracy_shows_each_class_and_all():
+    ax = plots.plot_accuracy(TRUE, OUTPUTS, class_names=["cat", "dog", "cow"])
+    assert [round(bar.get_height()) for bar in ax.patches] == [100, 100, 50]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["cat", "dog", "cow"]
+    assert "all\n75.0" in [text.get_text() for text in ax.texts]
+    assert ax.get_ylabel() == "right (%)"
+
+
+def test_a_class_without_rows_has_no_bar():
+    assert plots.plot_accuracy([0, 2], [0, 2]).patches[1].get_height() == 0
+
+
+def test_ten_classes_are_called_digits_and_a_given_axes_is_used():
+    _, ax = plt.subplots()
+    labels = np.arange(10)
+    assert plots.plot_accuracy(labels, labels, ax=ax) is ax
+    assert ax.get_title() == "100.0 % of 10 digits right"
+
+
+def test_confusion_counts_and_names_the_worst_mistake():
+    assert plots.confusion(TRUE, OUTPUTS).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    ax = plots.plot_confusion_matrix(TRUE, OUTPUTS)
+    assert ax.get_title() == "1 of 4 wrong, most often 2 taken for 1"
+    assert isinstance(ax.images[0].norm, mpl.colors.LogNorm)
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "1", "1", "1"]
+    assert plots.plot_confusion_matrix(TRUE, TRUE).get_title() == "None of 4 wrong"
+
+
+def test_misclassified_shows_the_surest_mistakes_first():
+    images = np.arange(4 * 6).reshape(4, 6)
+    true = [0, 0, 2, 2]
+    axes = plots.plot_misclassified(images, true, OUTPUTS, shape=(2, 3))
+    assert [ax.get_title() for ax in axes if ax.images] == ["2 → 1", "0 → 1"]
+    assert axes[0].figure.get_suptitle() == "2 of 4 wrong"
+    assert axes[0].images[0].get_array().tolist() == images[3].reshape(2, 3).tolist()
+    assert (
+        sum(bool(ax.images) for ax in plots.plot_misclassified(images, true, OUTPUTS, count=1, shape=(2, 3)))
+        == 1
+    )
+
+
+def test_history_compares_runs():
+    ax = plots.plot_history({"wide": [91.0, 95.2], "deep": [90.0, 96.1]})
+    assert ax.get_title() == "deep: 96.1 % after 2 epochs"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["wide", "deep"]
+    assert plots.plot_history([50.0]).get_title() == "50.0 % after 1 epoch"
+
+
+def test_template_is_drawn_layer_by_layer():
+    axes = plots.show_template(TEMPLATE)
+    assert [ax.get_title() for ax in axes] == ["layer z = 1", "layer z = 2"]
+    assert [len(ax.patches) for ax in axes] == [2, 1]
+    assert [text.get_text() for ax in axes for text in ax.texts] == ["picture", "label"]
+    assert axes[0].patches[0].get_facecolor() == mpl.colors.to_rgba(plots.CATEGORIES[0])
+    assert axes[1].patches[0].get_facecolor() == mpl.colors.to_rgba(plots.CATEGORIES[1])
+    parsed = plots.show_template(parse(TEMPLATE))
+    assert len(parsed) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: plots.plot_accuracy([0, 1], [0]), "2 true labels stand against 1"),
+        (lambda: plots.plot_accuracy([], []), "shape"),
+        (lambda: plots.plot_accuracy([-1], [0]), "whole numbers"),
+        (lambda: plots.plot_accuracy(["a"], [0]), "whole numbers"),
+        (lambda: plots.plot_accuracy([0], [[np.nan, 1.0]]), "NaN"),
+        (lambda: plots.plot_accuracy([0, 1], [0, 1], class_names=["one"]), "1 class names"),
+        (lambda: plots.plot_misclassified(np.zeros((1, 6)), [0], [[0.1, 0.9]]), "shape="),
+        (lambda: plots.plot_misclassified(np.zeros((2, 4)), [0], [[0.1, 0.9]]), "Images have the shape"),
+        (lambda: plots.plot_history([]), "no epoch"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_sentence(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: plots.plot_accuracy(TRUE, OUTPUTS).figure,
+    lambda: plots.plot_confusion_matrix(TRUE, OUTPUTS).figure,
+    lambda: plots.plot_misclassified(np.zeros((4, 4)), TRUE, OUTPUTS)[0].figure,
+    lambda: plots.plot_history([1.0, 2.0]).figure,
+    lambda: plots.show_template(TEMPLATE)[0].figure,
+])  # fmt: skip
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_follow_the_theme_and_leave_the_style_alone(draw, theme, monkeypatch, tmp_path):
+    before = dict(mpl.rcParams)
+    monkeypatch.setenv("HANAMI_THEME", theme)
+    figure = draw()
+    assert (figure.get_facecolor()[0] < 0.5) is (theme == "dark")
+    assert dict(mpl.rcParams) == before
+    figure.savefig(tmp_path / "figure.png")
+
+
+def test_a_dark_style_is_followed():
+    assert not plots.is_dark()
+    with plt.style.context("dark_background"):
+        assert plots.is_dark()
+
+
+def test_colours_are_those_of_the_one_palette_file():
+    path = Path(plots.__file__).parent / "palette.json"
+    assert json.loads(path.read_text())["categories"] == plots.CATEGORIES
+    viridis = mpl.colormaps["viridis"]
+    for share in (0.0, 0.5, 1.0):
+        assert np.allclose(plots.QUANTITIES(share)[:3], viridis(share)[:3], atol=0.02)
