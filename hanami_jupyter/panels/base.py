@@ -119,11 +119,16 @@ class Panel(anywidget.AnyWidget):
 
     # -- commands
 
-    def _receive(self, _: object, content: dict[str, Any], __: object) -> None:
-        """Take a command from the front end; it runs on the feed's thread, so the kernel stays free."""
+    def _receive(self, _: object, content: dict[str, Any], buffers: list[memoryview] | None) -> None:
+        """Take a command from the front end; it runs on the feed's thread, so the kernel stays free.
+
+        A secret comes as a buffer: the kernel's debug log shows a message's content, but not its buffers.
+        """
         if "command" not in content or "id" not in content:
             return
         values = dict(content)
+        if buffers:
+            values["secret"] = bytes(buffers[0])
         number, command = values.pop("id"), values.pop("command")
         self._feed.call(lambda: self._reply(number, str(command), values))
 

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { Curve } from "./lib/curve";
 import { count, percent, span } from "./lib/format";
 import { useTrait } from "./lib/model";
-import { Card, Icon, Notice, panel, type State, usePanel } from "./lib/panel";
+import { Card, Icon, Notice, panel, type State, useCommand, usePanel } from "./lib/panel";
 import "./task_progress.css";
 
 export interface Task {
@@ -44,38 +44,32 @@ export function summary(tasks: Task[]): { pill: string; state: State } {
 }
 
 function Abort({ task }: { task: Task }) {
-  const { commands, gone } = usePanel();
-  const [step, setStep] = useState<"idle" | "ask" | "sent">("idle");
-  const [error, setError] = useState("");
-  const abort = async () => {
-    setStep("sent");
-    setError("");
-    try {
-      await commands.send("abort", { task: task.uuid });
-    } catch (reason) {
-      setError((reason as Error).message);
-      setStep("idle");
-    }
+  const { gone } = usePanel();
+  const { run, running, error } = useCommand();
+  const [asking, setAsking] = useState(false);
+  const abort = () => {
+    setAsking(false);
+    run("abort", { task: task.uuid });
   };
   return (
     <>
-      {step !== "ask" && (
+      {!asking && (
         <button
           type="button"
-          disabled={gone || step === "sent"}
+          disabled={gone || running !== ""}
           aria-label={`Abort ${task.name}`}
-          onClick={() => setStep("ask")}
+          onClick={() => setAsking(true)}
         >
-          {step === "sent" ? "Aborting" : "Abort"}
+          {running ? "Aborting" : "Abort"}
         </button>
       )}
-      {step === "ask" && (
+      {asking && (
         <fieldset class="hanami-ask">
           <legend>Abort {task.name}? What it learned stays.</legend>
           <button type="button" disabled={gone} onClick={abort}>
             Abort
           </button>
-          <button type="button" ref={(button) => button?.focus()} onClick={() => setStep("idle")}>
+          <button type="button" ref={(button) => button?.focus()} onClick={() => setAsking(false)}>
             Go on
           </button>
         </fieldset>

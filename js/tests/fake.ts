@@ -6,6 +6,7 @@ type Sent = { id: string; command: string; [key: string]: unknown };
 
 export class FakeModel implements Model {
   sent: Sent[] = [];
+  secrets: string[] = [];
   private listeners = new Map<string, Set<Callback>>();
 
   constructor(private traits: Record<string, unknown>) {}
@@ -18,8 +19,9 @@ export class FakeModel implements Model {
     this.emit(`change:${name}`);
   }
   save_changes(): void {}
-  send(content: unknown): void {
+  send(content: unknown, _callbacks?: unknown, buffers: ArrayBufferView[] = []): void {
     this.sent.push(content as Sent);
+    this.secrets.push(...buffers.map((buffer) => new TextDecoder().decode(buffer)));
   }
   on(event: string, callback: Callback): void {
     const listeners = this.listeners.get(event) ?? new Set();

@@ -5,7 +5,7 @@ export interface Model {
   get(name: string): unknown;
   set(name: string, value: unknown): void;
   save_changes(): void;
-  send(content: unknown): void;
+  send(content: unknown, callbacks?: unknown, buffers?: ArrayBufferView[]): void;
   on(event: string, callback: (...values: never[]) => void): void;
   off(event: string, callback: (...values: never[]) => void): void;
 }
@@ -40,7 +40,8 @@ export class Commands {
     model.on("msg:custom", this.listen as (...values: never[]) => void);
   }
 
-  send<T = unknown>(command: string, values: object = {}): Promise<T> {
+  /** A secret travels as a buffer, which no log of the kernel shows. */
+  send<T = unknown>(command: string, values: object = {}, secret?: string): Promise<T> {
     const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
     return new Promise<T>((resolve, reject) => {
       const entry = {
@@ -66,7 +67,8 @@ export class Commands {
       ];
       for (const timer of timers) this.timers.add(timer);
       this.pending.set(id, entry);
-      this.model.send({ ...values, id, command });
+      const buffers = secret === undefined ? [] : [new TextEncoder().encode(secret)];
+      this.model.send({ ...values, id, command }, undefined, buffers);
     });
   }
 

@@ -126,3 +126,23 @@ export function panel(body: () => ComponentChildren) {
     },
   };
 }
+
+/** A command with what is to be seen of it: whether it is under way, and why it failed. */
+export function useCommand() {
+  const { commands } = usePanel();
+  const [running, setRunning] = useState("");
+  const [error, setError] = useState("");
+  const run = async <T,>(command: string, values: object = {}, secret?: string): Promise<T | undefined> => {
+    setRunning(command);
+    setError("");
+    try {
+      return await commands.send<T>(command, values, secret);
+    } catch (reason) {
+      setError((reason as Error).message);
+      return undefined;
+    } finally {
+      setRunning("");
+    }
+  };
+  return { run, running, error, setError };
+}
