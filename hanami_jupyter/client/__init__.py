@@ -1,0 +1,1 @@
+"""The functions of the reference, one module a resource, on one transport."""

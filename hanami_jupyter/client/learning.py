@@ -1,0 +1,228 @@
+"""Whole trainings and predictions in one call, on top of tasks and direct messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hanami_jupyter.client import cluster as clusters
+from hanami_jupyter.client import dataset as datasets
+from hanami_jupyter.client import task as tasks
+from hanami_jupyter.client.direct_io import DirectIO
+from hanami_jupyter.client.hanami_exceptions import BadRequestException
+from hanami_jupyter.client.transport import Verify, call
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["fit", "predict"]
+
+Links = Mapping[str, str]
+"""Column of the dataset by hexagon."""
+
+
+def fit(
+    token: str,
+    address: str,
+    cluster_uuid: str,
+    train: str,
+    epochs: int = 1,
+    verify_connection: Verify = True,
+    *,
+    test: str | None = None,
+    inputs: Links | None = None,
+    outputs: Links | None = None,
+    callback: tasks.Progress | None = None,
+) -> pd.DataFrame:
+    """Train a cluster for some epochs and check it after each.
+
+    Parameters
+    ----------
+    token, address : str
+        The token and the server.
+    cluster_uuid, train : str
+        The cluster, and the dataset to learn.
+    epochs : int
+        Passes over the dataset.
+    verify_connection : bool or str
+        Whether to check the server's certificate, or a file with certificates to trust.
+    test : str, optional
+        Dataset to check the cluster with after each epoch.
+    inputs, outputs : mapping of str to str, optional
+        Column of the dataset by hexagon. By default the column of the hexagon's name; with one input, one
+        output and two columns, the first and the second column.
+    callback : callable, optional
+        Called with the running task after each look at it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By ``epoch``: ``accuracy`` in percent of the test rows (missing without ``test``), ``seconds`` of
+        training.
+
+    Raises
+    ------
+    BadRequestException
+        If it is not clear which column belongs to which hexagon.
+    TaskAbortedException
+        If a task was aborted.
+
+    Examples
+    --------
+    >>> fit(token, address, cluster_uuid, dataset_uuid, epochs=2, test=dataset_uuid).index.to_list()
+    [1, 2]
+    """
+    import pandas as pd  # noqa: PLC0415 - importing the package stays cheap
+
+    where = (token, address)
+    fed, expected = _links(*where, cluster_uuid, train, inputs, outputs, verify_connection)
+    rows = []
+    for epoch in range(1, epochs + 1):
+        start = time.perf_counter()
+        task = tasks.create_train_task(
+            *where, f"epoch {epoch}", cluster_uuid,
+            _sources(train, fed), _sources(train, expected), 1, verify_connection,
+        )  # fmt: skip
+        tasks.wait(*where, task["uuid"], cluster_uuid, verify_connection, callback=callback)
+        seconds = time.perf_counter() - start
+        accuracy = float("nan")
+        if test is not None:
+            accuracy = _check(*where, cluster_uuid, test, fed, expected, verify_connection, callback)
+        rows.append((epoch, accuracy, seconds))
+    return pd.DataFrame(rows, columns=["epoch", "accuracy", "seconds"]).set_index("epoch")
+
+
+def predict(
+    token: str,
+    address: str,
+    cluster_uuid: str,
+    data: ArrayLike | str,
+    verify_connection: Verify = True,
+    *,
+    inputs: Links | None = None,
+    callback: tasks.Progress | None = None,
+) -> NDArray[Any]:
+    """Ask a cluster for its outputs.
+
+    Parameters
+    ----------
+    token, address : str
+        The token and the server.
+    cluster_uuid : str
+        The cluster.
+    data : array_like of shape (k,) or (n, k), or str
+        Rows, or the uuid of a dataset.
+    verify_connection : bool or str
+        Whether to check the server's certificate, or a file with certificates to trust.
+    inputs : mapping of str to str, optional
+        Column of the dataset by hexagon, as of :func:`fit`.
+    callback : callable, optional
+        Called with the running task after each look at it, where the data is a dataset.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (m,) or (n, m)
+        The outputs.
+
+    Raises
+    ------
+    ConflictException
+        If rows are given while the cluster has queued tasks.
+
+    Examples
+    --------
+    >>> predict(token, address, cluster_uuid, [[0.0] * 784] * 2).shape
+    (2, 10)
+    >>> predict(token, address, cluster_uuid, dataset_uuid).shape
+    (20, 10)
+    """
+    if not isinstance(data, str):
+        with clusters.direct(token, address, cluster_uuid, verify_connection) as io:
+            return io.request(data)
+    fed, outputs = _links(token, address, cluster_uuid, data, inputs, None, verify_connection, optional=True)
+    results = list(outputs)
+    uuid = _request(token, address, cluster_uuid, data, fed, results, verify_connection, callback)
+    try:
+        return datasets.download_dataset(token, address, uuid, None, verify_connection)
+    finally:
+        datasets.delete_dataset(token, address, uuid, verify_connection)
+
+
+def _sources(dataset_uuid: str, links: Links) -> list[dict[str, str]]:
+    return [
+        {"dataset_uuid": dataset_uuid, "dataset_column": column, "hexagon_name": hexagon}
+        for hexagon, column in links.items()
+    ]
+
+
+def _request(
+    token: str, address: str, cluster_uuid: str, dataset_uuid: str, fed: Links, hexagons: Iterable[str],
+    verify: Verify, callback: tasks.Progress | None,
+) -> str:  # fmt: skip
+    """Run a request, remove its task, and return the uuid of its result."""
+    results = [{"dataset_column": hexagon, "hexagon_name": hexagon} for hexagon in hexagons]
+    task = tasks.create_request_task(
+        token, address, "request", cluster_uuid, _sources(dataset_uuid, fed), results, 1, verify
+    )
+    tasks.wait(token, address, task["uuid"], cluster_uuid, verify, callback=callback)
+    tasks.delete_task(token, address, task["uuid"], cluster_uuid, verify)
+    return str(task["uuid"])
+
+
+def _check(
+    token: str, address: str, cluster_uuid: str, test: str, fed: Links, expected: Links,
+    verify: Verify, callback: tasks.Progress | None,
+) -> float:  # fmt: skip
+    result = _request(token, address, cluster_uuid, test, fed, expected, verify, callback)
+    try:
+        return float(datasets.check_mnist_dataset(token, address, result, test, verify)["accuracy"])
+    finally:
+        datasets.delete_dataset(token, address, result, verify)
+
+
+def _links(
+    token: str,
+    address: str,
+    cluster_uuid: str,
+    dataset_uuid: str,
+    inputs: Links | None,
+    outputs: Links | None,
+    verify: Verify,
+    *,
+    optional: bool = False,
+) -> tuple[Links, Links]:
+    """Return which column belongs to which hexagon; with ``optional``, outputs need no column."""
+    hexagons = _hexagons(token, address, cluster_uuid, verify)
+    described = datasets.get_dataset(token, address, dataset_uuid, verify)["description"]
+    columns = sorted(described, key=lambda name: int(described[name]["column_start"]))
+    pairs = len(columns) == 2 and all(len(names) == 1 for names in hexagons)
+    found: list[Links] = []
+    for side, given in enumerate((inputs, outputs)):
+        word = ("inputs", "outputs")[side]
+        links = dict(given) if given is not None else {}
+        for name in hexagons[side] if given is None else ():
+            links[name] = name if name in columns else columns[side] if pairs else ""
+            if not links[name] and not (optional and side):
+                message = (
+                    f"Hexagon '{name}' has no column of its name in the dataset: {', '.join(columns)}. "
+                    f"Say which: {word}={{'{name}': '{columns[0]}'}}."
+                )
+                raise BadRequestException(message)
+        if not links:
+            message = (
+                f"The {word} of the cluster are not known. Say which: {word}={{'hexagon': '{columns[0]}'}}."
+            )
+            raise BadRequestException(message)
+        found.append(links)
+    return found[0], found[1]
+
+
+def _hexagons(token: str, address: str, cluster_uuid: str, verify: Verify) -> tuple[list[str], list[str]]:
+    """Return the names of a cluster's inputs and outputs, from the server or from its template."""
+    answer = call("GET", "/cluster", token, address, verify, uuid=cluster_uuid)
+    known = DirectIO.templates.get(cluster_uuid)
+    inputs = answer.get("inputs") or (known.inputs if known else {})
+    outputs = answer.get("outputs") or (known.outputs if known else {})
+    return list(inputs), list(outputs)

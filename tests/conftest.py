@@ -1,0 +1,60 @@
+"""Fixtures for every test: isolated folders, one real embedded backend, a session of its admin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from hanami_jupyter.launcher import Running
+    from hanami_jupyter.session import Session
+
+_VARIABLES = ("HANAMI_ADDRESS", "HANAMI_USER", "HANAMI_PW", "HANAMI_PASSPHRASE", "HTTP_PROXY", "http_proxy")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home of its own, so that no test sees or leaves anything in the real one."""
+    home = tmp_path_factory.mktemp("home")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("HOME", str(home))
+    for name in ("CONFIG_HOME", "DATA_HOME", "STATE_HOME", "RUNTIME_DIR"):
+        folder = home / name.lower()
+        folder.mkdir(mode=0o700)
+        patch.setenv(f"XDG_{name}", str(folder))
+    for name in _VARIABLES:
+        patch.delenv(name, raising=False)
+    # compiled kernels are shared between runs
+    patch.setenv("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", str(_cache())))
+    patch.setenv("MPLCONFIGDIR", str(home / "mpl"))
+    yield home
+    patch.undo()
+
+
+def _cache() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("hanami-jupyter", appauthor=False) / "numba"
+
+
+@pytest.fixture(scope="session")
+def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A real embedded backend: ``address``, ``user``, ``password``."""
+    from hanami_jupyter import launcher
+
+    folder = tmp_path_factory.mktemp("backend")
+    yield launcher.started(launcher.start(folder))
+    launcher.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def session(server: Running) -> Iterator[Session]:
+    """A session of the backend's admin."""
+    from hanami_jupyter.session import connect
+
+    with connect(server.address, server.user, server.password) as session:
+        yield session
