@@ -167,7 +167,8 @@ def confusion(true: ArrayLike, predicted: ArrayLike, classes: int | None = None)
     return np.bincount(one * size + other, minlength=size * size).reshape(size, size).astype(np.int64)
 
 
-def _names(class_names: Sequence[str] | None, count: int) -> list[str]:
+def names(class_names: Sequence[str] | None, count: int) -> list[str]:
+    """Return the names of so many classes: those given, or their numbers."""
     if class_names is None:
         return [str(number) for number in range(count)]
     if len(class_names) < count:
@@ -222,10 +223,10 @@ def plot_accuracy(
     rows, right = counts.sum(axis=1), counts.diagonal()
     overall = right.sum() / rows.sum()
     shares = 100 * np.divide(right, rows, out=np.full(len(rows), np.nan), where=rows > 0)
-    names = _names(class_names, len(counts))
+    classes = names(class_names, len(counts))
     with _style():
         ax = _axes(ax, 6, 3.2)
-        bars = ax.bar(names, np.nan_to_num(shares), color=CATEGORIES[0], width=0.7)
+        bars = ax.bar(classes, np.nan_to_num(shares), color=CATEGORIES[0], width=0.7)
         for bar, share in zip(bars, shares, strict=True):
             middle = bar.get_x() + bar.get_width() / 2
             word = "" if np.isnan(share) else f"{share:.1f}"
@@ -277,7 +278,7 @@ def plot_confusion_matrix(
     '1 of 3 wrong, most often 1 taken for 0'
     """
     counts = confusion(true, predicted)
-    names = _names(class_names, len(counts))
+    classes = names(class_names, len(counts))
     mistakes = counts - np.diag(counts.diagonal())
     with _style() as colours:
         size = min(3.2 + 0.32 * len(counts), 9)
@@ -286,11 +287,11 @@ def plot_confusion_matrix(
         norm = LogNorm(vmin=0.8, vmax=max(float(mistakes.max()), 2.0))
         ax.imshow(shown, cmap=QUANTITIES, norm=norm, interpolation="nearest")
         _write_counts(ax, counts, norm, colours["text"])
-        ax.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 90)
-        ax.set_yticks(range(len(names)), names)
+        ax.set_xticks(range(len(classes)), classes, rotation=0 if max(map(len, classes)) < 4 else 90)
+        ax.set_yticks(range(len(classes)), classes)
         ax.tick_params(length=0)
         ax.set(xlabel="predicted", ylabel="true")
-        ax.set_title(_worst(mistakes, int(counts.sum()), names))
+        ax.set_title(_worst(mistakes, int(counts.sum()), classes))
     return ax
 
 
@@ -357,8 +358,8 @@ def plot_misclassified(
     '1 of 2 wrong'
     """
     one, other = _pair(true, outputs)
-    pictures = _pictures(images, len(one), shape)
-    names = _names(class_names, int(max(one.max(), other.max())) + 1)
+    stack = pictures(images, len(one), shape)
+    classes = names(class_names, int(max(one.max(), other.max())) + 1)
     wrong = np.flatnonzero(one != other)
     values = np.asarray(outputs, dtype=float)
     sure = values.max(axis=1) if values.ndim == 2 and values.shape[1] > 1 else np.full(len(one), np.nan)
@@ -373,8 +374,8 @@ def plot_misclassified(
         for ax in grid.flat:
             ax.set_axis_off()
         for ax, index in zip(grid.flat, chosen, strict=False):
-            ax.imshow(pictures[index], cmap="gray" if is_dark() else "gray_r")
-            ax.set_title(f"{names[one[index]]} → {names[other[index]]}", loc="center")
+            ax.imshow(stack[index], cmap="gray" if is_dark() else "gray_r")
+            ax.set_title(f"{classes[one[index]]} → {classes[other[index]]}", loc="center")
             if not np.isnan(sure[index]):
                 _bar(ax, sure[index], colours)
     return grid.ravel()
@@ -389,7 +390,8 @@ def _bar(ax: Axes, value: float, colours: dict[str, str]) -> None:
     ax.text(0.5, -0.11, f"{100 * value:.0f} %", ha="center", va="top", fontsize=7, transform=ax.transAxes)
 
 
-def _pictures(images: ArrayLike, rows: int, shape: tuple[int, int] | None) -> NDArray[Any]:
+def pictures(images: ArrayLike, rows: int, shape: tuple[int, int] | None) -> NDArray[Any]:
+    """Return images as ``(rows, height, width)``; rows of pixels become square unless a shape is given."""
     array = np.asarray(images)
     if array.ndim not in {2, 3} or len(array) != rows:
         message = f"Images have the shape {array.shape} for {rows} labels. Give ({rows}, pixels)."
