@@ -163,7 +163,7 @@ _TASK = _text(
     total_number_of_cycles="int",
 )
 _TASK_MORE: Mapping[str, Kind] = MappingProxyType(
-    {"percentage_finished": "float", "queue_position": "int", "cycles_per_second": "float"}
+    {"percentage_finished": "float", "queue_position": "int", "cycles_per_second": "float", "error": "str"}
 )
 _TASK_STATUSES = (400, 401, 404, 500)
 OWNED_COLUMNS = ("created_at", "uuid", "project_id", "owner_id", "visibility", "name")
@@ -436,7 +436,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Read rows of one column",
         (
             _name("column_name"),
-            Field("number_of_rows", "int", False, minimum=1, maximum=MAX_CONTENT_ROWS, default=100),
+            Field("number_of_rows", "int", False, minimum=1, maximum=MAX_CONTENT_ROWS),
             Field("row_offset", "int", False, minimum=0, maximum=1_000_000_000, default=0),
             _uuid(),
         ),

@@ -1,0 +1,1 @@
+"""The embedded Hanami server: routes, accounts, storage, task queues, hosts."""

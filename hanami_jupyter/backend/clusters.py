@@ -1,0 +1,528 @@
+"""Clusters and their task queues: one queue a cluster, clusters in parallel, nothing lost at a restart."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid as uuids
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import files, hosts
+from .errors import RefusalError, bad, conflict, disk_full, missing, sentence
+from .hosts import Column, DirectSession, Engine, Host, Progress
+from .readers import describe, names_of
+from .store import Caller, ClusterRow, Store, TaskRow
+
+log = logging.getLogger(__name__)
+
+TASK, DIRECT = "TASK", "DIRECT"
+_STOPPED = "The backend was stopped before the task was done."
+_PATIENCE = 10.0  # seconds to wait for an aborted call before a cluster is deleted
+
+
+@dataclass
+class Running:
+    """The task at the head of a queue: handed to a host, waiting for a worker or at work."""
+
+    uuid: str
+    progress: Progress
+    began: float | None = None
+    deleted: bool = False
+
+
+@dataclass
+class Runtime:
+    """What a cluster does at the moment.
+
+    Attributes
+    ----------
+    host : Host
+        Where it is to run; from the next call on.
+    home : Host or None
+        Where it is loaded.
+    loaded : int
+        How many times it has been loaded: what was held before is another object.
+    busy : lock
+        Held by whoever makes the cluster compute.
+    """
+
+    uuid: str
+    host: Host
+    mode: str = TASK
+    home: Host | None = None
+    queue: deque[str] = field(default_factory=deque)
+    running: Running | None = None
+    loaded: int = 0
+    connected: bool = False
+    changed: bool = False
+    removed: bool = False
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or at work."""
+        return self.running is None and not self.queue
+
+
+class Clusters:
+    """All clusters of a backend.
+
+    Parameters
+    ----------
+    store : Store
+        The database.
+    folder : Path
+        The data folder.
+    places : sequence of Host
+        The hosts.
+    engine : Engine
+        Tells when the kernels are compiled.
+    """
+
+    def __init__(self, store: Store, folder: Path, places: Sequence[Host], engine: Engine) -> None:
+        self.store = store
+        self.hosts = {host.uuid: host for host in places}
+        self._clusters = folder / "clusters"
+        self._checkpoints = folder / "checkpoints"
+        self._datasets = folder / "datasets"
+        self._engine = engine
+        self._lock = threading.RLock()
+        self._closing = False
+        self._runtimes: dict[str, Runtime] = {}
+        store.abort_unfinished(_STOPPED)
+        for row in store.clusters():
+            self._runtimes[row.uuid] = Runtime(
+                row.uuid, self.hosts.get(row.host_uuid) or self._least(), row.mode
+            )
+
+    def _least(self) -> Host:
+        """Return the host with the fewest clusters."""
+        with self._lock:
+            count = dict.fromkeys(self.hosts, 0)
+            for runtime in self._runtimes.values():
+                count[runtime.host.uuid] += 1
+            return self.hosts[min(count, key=lambda name: count[name])]
+
+    # -- clusters
+
+    def create(self, caller: Caller, name: str, template: str, seed: int | None) -> ClusterRow:
+        """Make an empty cluster."""
+        taken = conflict(f"Cluster with name '{name}' already exist.")
+        if self.store.cluster_named(name, caller):
+            raise taken
+        uuid = str(uuids.uuid4())
+        host = self._least()
+        try:
+            info = host.create(uuid, template, seed)
+        except ValueError as error:
+            raise bad(f"Uploaded template is not a valid cluster-template: {error}") from None
+        try:
+            files.write(self._path(uuid), host.give(uuid))
+            if not self.store.add_cluster(uuid, name, caller, host.uuid, info):
+                raise taken
+        except BaseException:
+            host.drop(uuid)
+            self._path(uuid).unlink(missing_ok=True)
+            raise
+        with self._lock:
+            self._runtimes[uuid] = Runtime(uuid, host, home=host)
+        return self.row(uuid, caller)
+
+    def row(self, uuid: str, caller: Caller) -> ClusterRow:
+        """Return a cluster the caller may see."""
+        row = self.store.cluster(uuid, caller)
+        if row is None:
+            raise missing("Cluster", uuid)
+        return row
+
+    def settled(self, uuid: str) -> bool:
+        """Tell whether the inputs and outputs of a cluster are going to stay what they are."""
+        return not self.store.loads(uuid)
+
+    def answer(self, row: ClusterRow) -> dict[str, Any]:
+        """Return a cluster with all that is known about it."""
+        return row.answer(**row.info, mode=row.mode, host_uuid=row.host_uuid)
+
+    def _runtime(self, uuid: str) -> Runtime:
+        runtime = self._runtimes.get(uuid)
+        if runtime is None:
+            raise missing("Cluster", uuid)
+        return runtime
+
+    def _path(self, uuid: str) -> Path:
+        return self._clusters / f"{uuid}.cluster"
+
+    def delete(self, uuid: str, caller: Caller) -> None:
+        """Delete a cluster with its tasks; what it computes is aborted."""
+        self.row(uuid, caller)
+        with self._lock:
+            runtime = self._runtime(uuid)
+            runtime.removed = True
+            runtime.queue.clear()
+            if runtime.running:
+                runtime.running.deleted = True
+                runtime.running.progress.abort()
+            del self._runtimes[uuid]
+        self.store.delete("clusters", uuid)
+        if runtime.busy.acquire(timeout=_PATIENCE):
+            runtime.busy.release()
+        if runtime.home:
+            runtime.home.drop(uuid)
+        self._path(uuid).unlink(missing_ok=True)
+
+    def set_mode(self, uuid: str, caller: Caller, mode: str) -> ClusterRow:
+        """Switch between tasks and direct messages."""
+        row = self.row(uuid, caller)
+        with self._lock:
+            runtime = self._runtime(uuid)
+            if runtime.mode == mode:
+                raise conflict(f"Can not switch cluster to '{mode}': it is in that mode already.")
+            if mode == DIRECT and not runtime.idle:
+                raise conflict(
+                    f"Can not switch cluster to '{mode}' while it has tasks. Wait for them or delete them."
+                )
+            runtime.mode = mode
+            self.store.update_cluster(uuid, mode=mode)
+        if mode == TASK:
+            self.keep_direct(uuid)
+            self._continue(runtime)
+        return row
+
+    def switch_host(self, uuid: str, caller: Caller, host_uuid: str) -> ClusterRow:
+        """Move a cluster and its queue to another host, as soon as the call it is at is done."""
+        self.row(uuid, caller)
+        host = self.hosts.get(host_uuid)
+        if host is None:
+            raise missing("Host", host_uuid)
+        with self._lock:
+            self._runtime(uuid).host = host
+            self.store.update_cluster(uuid, host=host_uuid)
+        return self.row(uuid, caller)
+
+    @contextmanager
+    def computing(self, runtime: Runtime) -> Iterator[Host]:
+        """Hold the cluster, loaded on the host where it is to run."""
+        with runtime.busy:
+            if runtime.removed:
+                raise missing("Cluster", runtime.uuid)
+            host = runtime.host
+            if runtime.home is not host:
+                if runtime.home is None:
+                    host.take(runtime.uuid, self._path(runtime.uuid).read_bytes())
+                else:
+                    host.take(runtime.uuid, runtime.home.give(runtime.uuid))
+                    runtime.home.drop(runtime.uuid)
+                runtime.home = host
+                runtime.loaded += 1
+            yield host
+
+    def _keep(self, runtime: Runtime, host: Host) -> None:
+        """Write what the cluster has become; the caller holds it."""
+        if not runtime.removed:
+            with files.aside(self._path(runtime.uuid)) as file:
+                file.write(host.give(runtime.uuid))
+            self.store.update_cluster(runtime.uuid, info=host.info(runtime.uuid))
+            runtime.changed = False
+
+    # -- tasks
+
+    def add(
+        self, caller: Caller, cluster: str, *, kind: str, name: str, total: int, plan: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Queue a task."""
+        with self._lock:
+            runtime = self._runtime(cluster)
+            task = self.store.add_task(
+                str(uuids.uuid4()),
+                cluster,
+                name=name,
+                kind=kind,
+                total=total,
+                plan={**plan, "owner": [caller.user_id, caller.project_id]},
+            )
+            runtime.queue.append(task.uuid)
+            answer = self.task_answer(task)
+            self._continue(runtime)
+        return answer
+
+    def _continue(self, runtime: Runtime) -> None:
+        """Hand the next task to the host, if there is one and the cluster is free."""
+        with self._lock:
+            if self._closing or runtime.running or runtime.mode != TASK or not runtime.queue:
+                return
+            running = Running(runtime.queue.popleft(), hosts.progress())
+            runtime.running = running
+            runtime.host.submit(partial(self._work, runtime, running))
+
+    def _work(self, runtime: Runtime, running: Running) -> None:
+        """Run one task on a worker of the host."""
+        self._engine.ready.wait()
+        try:
+            task = self.store.task(running.uuid, runtime.uuid)
+            if task is not None and self._begin(running):
+                self._run(runtime, running, task)
+        except Exception as error:  # the worker lives on
+            log.exception("A task could not be noted", extra={"task": running.uuid, "full": disk_full(error)})
+        finally:
+            with self._lock:
+                runtime.running = None
+                self._continue(runtime)
+
+    def _begin(self, running: Running) -> bool:
+        with self._lock:
+            if running.deleted or self._closing:
+                return False
+            self.store.begin_task(running.uuid)
+            running.began = time.monotonic()
+            return True
+
+    def _run(self, runtime: Runtime, running: Running, task: TaskRow) -> None:
+        error, began = "", running.began or time.monotonic()
+        perform: Callable[[Host, Runtime, Running, TaskRow], None] = getattr(self, f"_do_{task.kind}")
+        try:
+            if self._engine.failure:
+                raise RefusalError(500, self._engine.failure)
+            with self.computing(runtime) as host:
+                perform(host, runtime, running, task)
+        except hosts.AbortedError:
+            pass
+        except Exception as failure:  # noqa: BLE001 - told in the task and the error log
+            error = sentence(failure)
+            running.progress.abort()
+            if not runtime.removed:
+                self._report(task, failure, error)
+        if runtime.removed or running.deleted:
+            return
+        state = "aborted" if running.progress.aborted else "finished"
+        if self._closing and state == "aborted":
+            error = error or _STOPPED
+        self.store.end_task(task.uuid, state, running.progress.cycle, time.monotonic() - began, error)
+
+    def _report(self, task: TaskRow, failure: Exception, message: str) -> None:
+        expected = isinstance(failure, (ValueError, RefusalError)) or disk_full(failure)
+        log.error(
+            "Task failed: %s", message, exc_info=None if expected else failure, extra={"task": task.uuid}
+        )
+        self.store.error(task.plan["owner"][0], "task", task.kind, task.uuid, message)
+
+    def _columns(self, entries: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
+        """Return the columns of a plan by hexagon."""
+        return {
+            name: Column(self._datasets / f"{dataset}.npy", start, end)
+            for name, (dataset, start, end) in entries.items()
+        }
+
+    def _do_train(self, host: Host, runtime: Runtime, running: Running, task: TaskRow) -> None:
+        plan = task.plan
+        host.train(
+            runtime.uuid,
+            self._columns(plan["inputs"]),
+            self._columns(plan["outputs"]),
+            time_length=plan["time_length"],
+            cycles=task.total,
+            progress=running.progress,
+        )
+        if not self._closing:
+            self._keep(runtime, host)
+
+    def _do_request(self, host: Host, runtime: Runtime, running: Running, task: TaskRow) -> None:
+        plan = task.plan
+        target = self._datasets / f"{task.uuid}.npy"
+        widths = host.request(
+            runtime.uuid,
+            self._columns(plan["inputs"]),
+            [(column, hexagon) for column, hexagon in plan["results"]],
+            time_length=plan["time_length"],
+            cycles=task.total,
+            progress=running.progress,
+            target=target,
+        )
+        try:
+            info = describe(widths, task.total)
+            self.store.add_dataset(
+                task.uuid, task.name, plan["owner"], kind="result", info=info, complete=True
+            )
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+    def _do_save(self, host: Host, runtime: Runtime, _running: Running, task: TaskRow) -> None:
+        path = self._checkpoints / f"{task.uuid}.cluster"
+        with files.aside(path) as file:
+            file.write(host.give(runtime.uuid))
+        try:
+            self.store.add_checkpoint(task.uuid, task.name, task.plan["owner"], complete=True)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _do_load(self, host: Host, runtime: Runtime, _running: Running, task: TaskRow) -> None:
+        checkpoint = task.plan["checkpoint"]
+        try:
+            snapshot = (self._checkpoints / f"{checkpoint}.cluster").read_bytes()
+        except FileNotFoundError:
+            raise missing("Checkpoint", checkpoint) from None
+        host.take(runtime.uuid, snapshot)
+        runtime.loaded += 1
+        self._keep(runtime, host)
+
+    def task(self, uuid: str, cluster: str, caller: Caller) -> dict[str, Any]:
+        """Return a task of a cluster the caller may see."""
+        self.row(cluster, caller)
+        task = self.store.task(uuid, cluster)
+        if task is None:
+            raise RefusalError(404, f"Task with UUID '{uuid}' not found in Cluster with UUID '{cluster}'")
+        return self.task_answer(task)
+
+    def tasks(self, cluster: str, caller: Caller) -> list[dict[str, Any]]:
+        """Return the tasks of a cluster, oldest first."""
+        self.row(cluster, caller)
+        return [self.task_answer(task) for task in self.store.tasks(cluster)]
+
+    def task_answer(self, task: TaskRow) -> dict[str, Any]:
+        """Return a task as it is now."""
+        state, cycle, seconds, position, error = task.state, task.cycle, task.seconds, 0, task.error
+        if state in ("queued", "active"):
+            with self._lock:
+                runtime = self._runtimes.get(task.cluster_uuid)
+                running = runtime.running if runtime else None
+                if running and running.uuid == task.uuid:
+                    cycle = running.progress.cycle
+                    seconds = time.monotonic() - running.began if running.began else 0.0
+                elif runtime and task.uuid in runtime.queue:
+                    position = runtime.queue.index(task.uuid) + (1 if running else 0)
+                elif not (current := self.store.task(task.uuid, task.cluster_uuid)) or current.state == state:
+                    state, error = "aborted", "How the task ended could not be written. The disk may be full."
+                else:
+                    return self.task_answer(current)
+        done = 1.0 if state == "finished" else min(cycle / task.total, 1.0) if task.total else 0.0
+        return {
+            "current_cycle": cycle,
+            "cycles_per_second": cycle / seconds if seconds > 0 else 0.0,
+            "end_timestamp": task.ended_at,
+            "error": error,
+            "name": task.name,
+            "percentage_finished": done,
+            "queue_position": position,
+            "queue_timestamp": task.queued_at,
+            "start_timestamp": task.started_at,
+            "state": state,
+            "total_number_of_cycles": task.total,
+            "uuid": task.uuid,
+        }
+
+    def delete_task(self, uuid: str, cluster: str, caller: Caller) -> None:
+        """Abort an active task, which stays listed; drop a queued, finished or aborted one."""
+        self.task(uuid, cluster, caller)
+        with self._lock:
+            runtime = self._runtime(cluster)
+            running = runtime.running
+            if running and running.uuid == uuid:
+                running.progress.abort()
+                if running.began is not None:
+                    return
+                running.deleted = True
+            elif uuid in runtime.queue:
+                runtime.queue.remove(uuid)
+            self.store.delete_task(uuid)
+
+    # -- direct messages
+
+    def connected(self, uuid: str) -> bool:
+        """Tell whether a cluster has a direct connection."""
+        runtime = self._runtimes.get(uuid)
+        return runtime is not None and runtime.connected
+
+    @contextmanager
+    def direct(self, uuid: str) -> Iterator[Direct]:
+        """Hold the one direct connection of a cluster."""
+        with self._lock:
+            runtime = self._runtime(uuid)
+            if runtime.connected:
+                raise conflict(
+                    f"Cluster with uuid '{uuid}' has a direct connection already. Close that one first."
+                )
+            runtime.connected = True
+        try:
+            yield Direct(self, runtime)
+        finally:
+            with self._lock:
+                runtime.connected = False
+
+    def keep_direct(self, uuid: str) -> None:
+        """Write what direct messages have made of a cluster."""
+        runtime = self._runtimes.get(uuid)
+        if runtime and runtime.changed:
+            with self.computing(runtime) as host:
+                self._keep(runtime, host)
+
+    def close(self) -> None:
+        """Abort what is at work, keep what direct messages changed, end the workers."""
+        with self._lock:
+            self._closing = True
+            runtimes = list(self._runtimes.values())
+            for runtime in runtimes:
+                runtime.queue.clear()
+                if runtime.running:
+                    runtime.running.progress.abort()
+        self._engine.ready.set()  # what still waits for the engine ends without it
+        for host in self.hosts.values():
+            host.close()
+        for runtime in runtimes:
+            try:
+                self.keep_direct(runtime.uuid)
+            except (OSError, RefusalError) as error:
+                log.error("A cluster could not be kept: %s", sentence(error), extra={"cluster": runtime.uuid})
+        self.store.abort_unfinished(_STOPPED)
+
+
+class Direct:
+    """The direct connection of a cluster; survives a change of host and a checkpoint that is loaded."""
+
+    def __init__(self, clusters: Clusters, runtime: Runtime) -> None:
+        self._clusters = clusters
+        self._runtime = runtime
+        self._session: DirectSession | None = None
+        self._loaded = -1
+
+    @property
+    def ready(self) -> bool:
+        """Whether a message can be taken at once: the cluster is loaded and nobody computes with it."""
+        runtime = self._runtime
+        return self._loaded == runtime.loaded and runtime.home is runtime.host and not runtime.busy.locked()
+
+    @contextmanager
+    def session(self) -> Iterator[DirectSession]:
+        """Hold the cluster for one message.
+
+        Raises
+        ------
+        RefusalError
+            If it is at work on a task, or gone.
+        """
+        runtime = self._runtime
+        if not runtime.idle and runtime.mode == TASK:
+            raise conflict("The cluster works on tasks. Wait for them, or switch it to direct mode.")
+        with self._clusters.computing(runtime) as host:
+            if self._session is None or self._loaded != runtime.loaded:
+                self._session, self._loaded = host.direct(runtime.uuid), runtime.loaded
+            yield self._session
+
+    def trained(self) -> None:
+        """Note that the cluster has changed."""
+        self._runtime.changed = True
+
+
+def check_hexagons(row: ClusterRow, kind: str, names: Sequence[str]) -> None:
+    """Refuse names that are no input (or output) of a cluster, with a list of those that are."""
+    known = row.info[f"{kind}s"]
+    for name in names:
+        if name not in known:
+            raise bad(f"Cluster '{row.name}' has no {kind} '{name}'. It has {names_of(known)}.")

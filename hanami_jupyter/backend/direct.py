@@ -1,0 +1,140 @@
+"""Direct messages: fills a cluster's buffers from frames, runs cycles, answers with the outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError, Message
+
+from hanami_jupyter.protocol.hanami_messages_pb2 import (
+    EXPECTED,
+    INPUT,
+    REQUEST,
+    TRAIN,
+    ClusterIO_Message,
+)
+
+from .clusters import Direct
+from .errors import RefusalError, bad, sentence
+from .service import Service
+
+if TYPE_CHECKING:
+    from .websockets import Socket
+
+_QUICK = 0.002  # seconds: longer rounds leave the event loop
+
+
+def _raw_class() -> type[Message]:
+    """Return the message class whose packed values are bytes: the same on the wire, no Python floats."""
+    file = descriptor_pb2.FileDescriptorProto()
+    ClusterIO_Message.DESCRIPTOR.file.CopyToProto(file)
+    file.name, file.package = "hanami_messages_raw.proto", "hanami_raw"
+    for message in file.message_type:
+        for field in message.field:
+            if field.type_name:
+                field.type_name = field.type_name.replace(".hanami.", ".hanami_raw.")
+            if message.name == "ClusterIO_Message" and field.name == "values":
+                field.label = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
+                field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("hanami_raw.ClusterIO_Message"))
+
+
+_Raw: Any = _raw_class()
+
+
+def decode(frame: bytes) -> tuple[Any, npt.NDArray[np.float32]]:
+    """Return a message and its values.
+
+    Raises
+    ------
+    RefusalError
+        If the frame is no such message, or its count is not that of its values.
+    """
+    try:
+        message = _Raw.FromString(frame)
+        values = np.frombuffer(message.values, "<f4") if len(message.values) % 4 == 0 else np.zeros(0, "<f4")
+        if len(values) != message.numberOfValues:  # written otherwise: one by one, or in several packs
+            message = ClusterIO_Message.FromString(frame)
+            values = np.fromiter(message.values, np.float32, len(message.values))
+    except (DecodeError, TypeError):
+        raise bad("Got invalid ClusterIO-Message") from None
+    if len(values) != message.numberOfValues:
+        raise bad(f"The message says {message.numberOfValues} values, but holds {len(values)}.")
+    return message, values
+
+
+def encode(name: str, values: npt.NDArray[np.float32], *, last: bool) -> bytes:
+    """Return the answer to a request for one output."""
+    message = _Raw(
+        bufferName=name,
+        isLast=last,
+        processType=REQUEST,
+        targetBufferType=INPUT,
+        numberOfValues=len(values),
+        values=np.ascontiguousarray(values, "<f4").tobytes(),
+    )
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def _acknowledgement(*, last: bool) -> bytes:
+    return ClusterIO_Message(
+        isLast=last, processType=TRAIN, numberOfValues=1, values=[0.0]
+    ).SerializeToString()
+
+
+TAKEN, TRAINED = _acknowledgement(last=False), _acknowledgement(last=True)
+
+
+def round_trip(link: Direct, frame: bytes) -> list[bytes]:
+    """Do what one frame asks for and return the frames of the answer."""
+    message, values = decode(frame)
+    if message.targetBufferType not in (INPUT, EXPECTED):
+        raise bad("targetBufferType must be INPUT (0) or EXPECTED (2).")
+    with link.session() as session:
+        session.put(message.bufferName, values, expected=message.targetBufferType == EXPECTED)
+        if not message.isLast:
+            return [TAKEN]
+        if message.processType == TRAIN:
+            session.train()
+            link.trained()
+            return [TRAINED]
+        outputs = session.request()
+        count = len(outputs)
+        # several outputs: one frame each, the last one marked; one output as the original sends it
+        return [
+            encode(name, answer, last=count > 1 and number == count)
+            for number, (name, answer) in enumerate(outputs.items(), 1)
+        ]
+
+
+async def talk(service: Service, uuid: str, socket: Socket) -> None:
+    """Serve the direct connection of a cluster until it ends."""
+    loop = asyncio.get_running_loop()
+    try:
+        with service.clusters.direct(uuid) as link:
+            await loop.run_in_executor(None, service.engine.ready.wait)
+            quick = False
+            while True:
+                frame, _text = await socket.read()
+                began = time.perf_counter()
+                try:
+                    if quick and link.ready:
+                        answers = round_trip(link, frame)
+                    else:
+                        answers = await loop.run_in_executor(None, round_trip, link, frame)
+                except (RefusalError, ValueError) as error:
+                    await socket.write_error(sentence(error))
+                    continue
+                quick = time.perf_counter() - began < _QUICK
+                for answer in answers:
+                    await socket.write(answer)
+    finally:
+        await loop.run_in_executor(None, service.clusters.keep_direct, uuid)

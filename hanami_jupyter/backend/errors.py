@@ -1,0 +1,56 @@
+"""Refusals: an HTTP status and one sentence; and what a failing disk is called."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class RefusalError(Exception):
+    """A request that cannot be done as asked.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    message : str
+        One sentence: what is wrong, with which value, what to do.
+    """
+
+    def __init__(self, status: int, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def bad(message: str) -> RefusalError:
+    """Return the refusal of a request whose values are wrong (400)."""
+    return RefusalError(400, message)
+
+
+def missing(kind: str, uuid: str, word: str = "uuid") -> RefusalError:
+    """Return the refusal of a request about a thing that does not exist or is not the caller's (404)."""
+    return RefusalError(404, f"{kind} with {word} '{uuid}' not found")
+
+
+def conflict(message: str) -> RefusalError:
+    """Return the refusal of a request that the present state forbids (409)."""
+    return RefusalError(409, message)
+
+
+def disk_full(error: BaseException) -> bool:
+    """Tell whether an error means that the disk (or the allowed file size) is used up."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+def sentence(error: Exception) -> str:
+    """Return one sentence for an error, without paths or other inner matters."""
+    if disk_full(error):
+        return "No space left on the server's disk. Delete datasets or checkpoints, then try again."
+    if isinstance(error, (RefusalError, ValueError)):
+        return " ".join(str(error).split())
+    return "Internal error. The server's error log says more."

@@ -1,0 +1,84 @@
+"""Files that are either whole or not there: written aside, renamed; matrices take their space first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write that takes the place of ``path`` at the end, or vanishes on an error."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def write(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a small file whole; ``private`` keeps it from other users from the first moment."""
+    beside = path.with_name(path.name + ".part")
+    beside.unlink(missing_ok=True)
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    beside.replace(path)
+
+
+def header(dtype: npt.DTypeLike, rows: int, columns: int) -> bytes:
+    """Return the beginning of a .npy file of that shape."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': ({rows}, {columns}), }}"
+    padding = -(10 + len(text) + 1) % 64
+    body = text.encode("latin1") + b" " * padding + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Take the space of a file now, so that a full disk is an error and not a signal in a memory map."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        return
+    block = bytes(1 << 20)  # pragma: no cover - other systems
+    for start in range(0, size, len(block)):
+        file.write(block[: size - start])
+
+
+@contextmanager
+def new_matrix(path: Path, rows: int, columns: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Give a float32 memory map of a new .npy file that appears under ``path`` at the end."""
+    start = header(np.float32, rows, columns)
+    with aside(path) as file:
+        reserve(file, len(start) + rows * columns * 4)
+        file.seek(0)
+        file.write(start)
+        file.flush()
+        matrix: npt.NDArray[np.float32] = np.zeros((rows, columns), np.float32)
+        if matrix.size:
+            with open(file.name, "r+b") as again:
+                matrix = np.memmap(again, np.float32, "r+", len(start), (rows, columns))
+        yield matrix
+        if isinstance(matrix, np.memmap):
+            matrix.flush()
+
+
+def open_matrix(path: Path) -> npt.NDArray[Any]:
+    """Return the matrix of a .npy file as a read-only memory map."""
+    try:
+        matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:  # an empty one cannot be mapped
+        matrix = np.load(path, allow_pickle=False)
+    return matrix

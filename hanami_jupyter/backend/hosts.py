@@ -1,0 +1,358 @@
+"""Where clusters live and compute: a small interface, and hosts that are groups of this machine's cores."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from . import files
+
+if TYPE_CHECKING:  # importing the engine takes a second: only the warm-up and the workers do it
+    from hanami_jupyter.engine import Cluster, Control
+
+_NAMESPACE = uuid.UUID("6f1f5c2a-5d7e-4b53-9c5e-3b1d9f0f4a11")
+_GROUP = 8  # cores of one host at most
+
+
+class Progress(Protocol):
+    """Progress and abort of a running call, shared between threads."""
+
+    @property
+    def cycle(self) -> int:
+        """Cycles done."""
+
+    @property
+    def aborted(self) -> bool:
+        """Whether somebody asked for an end."""
+
+    def abort(self) -> None:
+        """Ask for an end."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a dataset: which file, which values of a row."""
+
+    path: Path
+    start: int
+    end: int
+
+    def open(self, rows: int) -> npt.NDArray[Any]:
+        """Return the first rows, memory-mapped."""
+        matrix: npt.NDArray[Any] = files.open_matrix(self.path)[:rows, self.start : self.end]
+        return matrix
+
+
+class DirectSession(Protocol):
+    """Direct messages to one cluster: buffers to fill, cycles to run."""
+
+    def put(self, name: str, values: npt.NDArray[np.float32], *, expected: bool) -> None:
+        """Fill the buffer of an input or, with ``expected``, of an output."""
+
+    def train(self) -> None:
+        """Run one training cycle on the buffers."""
+
+    def request(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Return the values of every output for the buffers."""
+
+
+class Host(Protocol):
+    """What runs clusters. One cluster is asked for one thing at a time; the calls take their time."""
+
+    uuid: str
+    kind: str
+    cores: tuple[int, ...]
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run a job as soon as a worker is free."""
+
+    def create(self, cluster: str, template: str, seed: int | None) -> Mapping[str, Any]:
+        """Make an empty cluster and return what :meth:`info` says of it."""
+
+    def take(self, cluster: str, snapshot: bytes) -> None:
+        """Take a cluster over, in place of one of that name."""
+
+    def give(self, cluster: str) -> bytes:
+        """Return a snapshot of a cluster."""
+
+    def drop(self, cluster: str) -> None:
+        """Forget a cluster."""
+
+    def info(self, cluster: str) -> Mapping[str, Any]:
+        """Return template, seed, inputs, outputs and what has grown."""
+
+    def train(
+        self,
+        cluster: str,
+        inputs: Mapping[str, Column],
+        outputs: Mapping[str, Column],
+        *,
+        time_length: int,
+        cycles: int,
+        progress: Progress,
+    ) -> None:
+        """Train; ``progress`` tells how far it is and can end it."""
+
+    def request(
+        self,
+        cluster: str,
+        inputs: Mapping[str, Column],
+        results: Sequence[tuple[str, str]],
+        *,
+        time_length: int,
+        cycles: int,
+        progress: Progress,
+        target: Path,
+    ) -> Mapping[str, int]:
+        """Write the outputs as columns of a matrix file; return their widths by column name.
+
+        ``results`` are pairs of column and output. Nothing is written when it is aborted.
+        """
+
+    def direct(self, cluster: str) -> DirectSession:
+        """Begin an exchange of direct messages."""
+
+    def close(self) -> None:
+        """End the workers; running calls have been aborted."""
+
+
+class Engine:
+    """The compiled engine, loaded once beside the server; ``ready`` is set when it can run."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.failure = ""
+        self._thread = threading.Thread(target=self._warm, name="WarmUp", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load or compile the kernels in the background."""
+        self._thread.start()
+
+    def _warm(self) -> None:
+        try:
+            from hanami_jupyter.engine import warm_up  # noqa: PLC0415
+
+            warm_up()
+        except Exception as error:  # noqa: BLE001 - told by the first task instead
+            self.failure = f"The engine cannot be compiled: {error}."
+        self.ready.set()
+
+
+def progress() -> Progress:
+    """Return a fresh counter for a call."""
+    from hanami_jupyter.engine import Control  # noqa: PLC0415
+
+    return Control()
+
+
+def _control(progress: Progress) -> Control:
+    """Return the counter as the engine's own class, which :func:`progress` made it of."""
+    return cast("Control", progress)
+
+
+class LocalHost:
+    """A group of this machine's cores, with one worker thread to each."""
+
+    kind = "cpu"
+
+    def __init__(self, name: str, cores: tuple[int, ...], number: int) -> None:
+        self.uuid = name
+        self.cores = cores
+        self._clusters: dict[str, Cluster] = {}
+        self._workers = ThreadPoolExecutor(len(cores), f"Host{number}Worker", self._bind)
+
+    def _bind(self) -> None:
+        """Keep the calling worker on the host's cores, where the system allows it."""
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.cores)
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run a job as soon as a worker is free."""
+        self._workers.submit(job)
+
+    def create(self, cluster: str, template: str, seed: int | None) -> Mapping[str, Any]:
+        """Make an empty cluster."""
+        from hanami_jupyter.engine import Cluster  # noqa: PLC0415
+
+        self._clusters[cluster] = Cluster.from_template(template, seed=seed)
+        return self.info(cluster)
+
+    def take(self, cluster: str, snapshot: bytes) -> None:
+        """Take a cluster over."""
+        from hanami_jupyter.engine import Cluster  # noqa: PLC0415
+
+        self._clusters[cluster] = Cluster.from_bytes(snapshot)
+
+    def give(self, cluster: str) -> bytes:
+        """Return a snapshot of a cluster."""
+        return self._clusters[cluster].to_bytes()
+
+    def drop(self, cluster: str) -> None:
+        """Forget a cluster."""
+        self._clusters.pop(cluster, None)
+
+    def info(self, cluster: str) -> Mapping[str, Any]:
+        """Return template, seed, inputs, outputs and what has grown."""
+        return engine_info(self._clusters[cluster])
+
+    def train(
+        self,
+        cluster: str,
+        inputs: Mapping[str, Column],
+        outputs: Mapping[str, Column],
+        *,
+        time_length: int,
+        cycles: int,
+        progress: Progress,
+    ) -> None:
+        """Train on memory-mapped rows."""
+        rows = cycles + time_length - 1
+        self._clusters[cluster].train(
+            {name: column.open(rows) for name, column in inputs.items()},
+            {name: column.open(cycles) for name, column in outputs.items()},
+            time_length=time_length,
+            control=_control(progress),
+        )
+
+    def request(
+        self,
+        cluster: str,
+        inputs: Mapping[str, Column],
+        results: Sequence[tuple[str, str]],
+        *,
+        time_length: int,
+        cycles: int,
+        progress: Progress,
+        target: Path,
+    ) -> Mapping[str, int]:
+        """Write the outputs into a memory-mapped matrix file."""
+        engine = self._clusters[cluster]
+        known = engine.outputs
+        for _, output in results:
+            if output not in known:
+                raise ValueError(f"There is no output '{output}'. The cluster has: {', '.join(known)}.")
+        widths = {column: known[output] for column, output in results}
+        rows = cycles + time_length - 1
+        given = {name: column.open(rows) for name, column in inputs.items()}
+        with files.new_matrix(target, cycles, sum(widths.values())) as matrix:
+            places: dict[str, list[npt.NDArray[np.float32]]] = {}
+            start = 0
+            for width, output in zip(widths.values(), dict(results).values(), strict=True):
+                places.setdefault(output, []).append(matrix[:, start : start + width])
+                start += width
+            if given and places:
+                out = {output: slices[0] for output, slices in places.items()}
+                engine.request(given, time_length=time_length, control=_control(progress), out=out)
+            for first, *others in places.values():
+                for other in others:
+                    other[:] = first
+            if progress.aborted:
+                raise AbortedError
+        return widths
+
+    def direct(self, cluster: str) -> DirectSession:
+        """Begin an exchange of direct messages."""
+        return LocalDirect(self._clusters[cluster])
+
+    def close(self) -> None:
+        """End the workers."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+
+class AbortedError(Exception):
+    """A request was aborted: its file must not appear."""
+
+
+class LocalDirect:
+    """Direct messages to a cluster in this process."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._inputs: dict[str, npt.NDArray[np.float32]] = {}
+        self._expected: dict[str, npt.NDArray[np.float32]] = {}
+
+    def put(self, name: str, values: npt.NDArray[np.float32], *, expected: bool) -> None:
+        """Fill a buffer; it grows to the number of values and keeps what is not given."""
+        template = self._cluster.template
+        known = template.outputs if expected else template.inputs
+        buffers = self._expected if expected else self._inputs
+        buffer = buffers.get(name)
+        if buffer is None and name not in known:
+            kind = "output" if expected else "input"
+            raise ValueError(f"There is no {kind} '{name}'. The cluster has: {', '.join(known)}.")
+        if not np.isfinite(values).all():
+            raise ValueError(f"A value for '{name}' is no finite number. Send finite numbers only.")
+        if buffer is None or buffer.shape[1] < len(values):
+            buffers[name] = values.reshape(1, -1).copy()
+        else:
+            buffer[0, : len(values)] = values
+
+    def train(self) -> None:
+        """Run one training cycle."""
+        if not self._inputs or not self._expected:
+            raise ValueError("A training cycle needs values for an input and for an output. Send both first.")
+        self._cluster.train(self._inputs, self._expected)
+
+    def request(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Return the values of every output."""
+        if not self._inputs:
+            raise ValueError("A request needs values for an input. Send them first.")
+        answer = self._cluster.request(self._inputs)
+        return {name: values[0] for name, values in dict(answer).items()}
+
+
+def engine_info(cluster: Cluster) -> dict[str, Any]:
+    """Return what the wire tells about a cluster beyond its name."""
+    return {
+        "template": cluster.template.text,
+        "seed": cluster.seed,
+        "inputs": cluster.inputs,
+        "outputs": cluster.outputs,
+        **cluster.metrics(),
+    }
+
+
+def read_snapshot(snapshot: bytes) -> dict[str, Any]:
+    """Return what a snapshot holds.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    from hanami_jupyter.engine import Cluster  # noqa: PLC0415
+
+    return engine_info(Cluster.from_bytes(snapshot))
+
+
+def local_hosts(secret: str, number: int) -> list[Host]:
+    """Return the hosts of this machine.
+
+    Parameters
+    ----------
+    secret : str
+        Makes the ids of this server's hosts its own; the same one gives the same ids.
+    number : int
+        How many; 0 for at least two (where there are two cores) of at most eight cores each.
+    """
+    cores = (
+        sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    groups = number or max(min(len(cores), 2), -(-len(cores) // _GROUP))
+    return [
+        LocalHost(
+            str(uuid.uuid5(_NAMESPACE, f"{secret}/{index}")),
+            tuple(cores[index % len(cores) :: groups]),
+            index,
+        )
+        for index in range(groups)
+    ]

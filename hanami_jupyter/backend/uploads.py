@@ -1,0 +1,323 @@
+"""Uploads: which bytes of a file have arrived, datasets and checkpoints that come out of whole ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import uuid as uuids
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from hanami_jupyter.protocol.hanami_messages_pb2 import FileUpload_Message, FileUploadResponse_Message
+
+from . import files, hosts, readers
+from .errors import bad, disk_full, missing, sentence
+from .store import Caller, CheckpointRow, DatasetRow, Store, UploadRow
+
+_AHEAD = 4 << 20  # bytes of pieces waiting for the disk, per connection
+_INVALID = "Got invalid FileUpload-Message"
+_READERS = {"mnist": ("input", "label"), "csv": ("input",), "array": ("input",)}
+_LABELS = {"input": "Input-data", "label": "Label-data"}
+
+
+class Received:
+    """The bytes of a file that have arrived, as sorted intervals that do not touch."""
+
+    def __init__(self, intervals: Sequence[tuple[int, int]] = ()) -> None:
+        self.intervals = list(intervals)
+
+    def add(self, start: int, end: int) -> None:
+        """Note the bytes from start to before end."""
+        if end <= start:
+            return
+        first = last = bisect_left(self.intervals, (start, start))
+        if first and self.intervals[first - 1][1] >= start:
+            first -= 1
+            start = self.intervals[first][0]
+        while last < len(self.intervals) and self.intervals[last][0] <= end:
+            last += 1
+        if last > first:
+            end = max(end, self.intervals[last - 1][1])
+        self.intervals[first:last] = [(start, end)]
+
+    def whole(self, size: int) -> bool:
+        """Tell whether every byte of a file of that size has arrived."""
+        return self.intervals == [(0, size)]
+
+
+class OpenFile:
+    """A file under way, shared by the connections that write to it."""
+
+    def __init__(self, row: UploadRow, path: Path) -> None:
+        self.size = row.size
+        self.received = Received(row.received)
+        self.lock = threading.Lock()
+        self.users = 0
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def write(self, message: bytes) -> str:
+        """Write the piece of one message; return what is wrong with it, or an empty text."""
+        try:
+            piece = FileUpload_Message.FromString(message)
+        except (DecodeError, TypeError):
+            return _INVALID
+        position, data = piece.position, piece.data
+        if position + len(data) > self.size:
+            return (
+                f"Failed to write data to disc: the piece ends at byte {position + len(data)},"
+                f" but the file has {self.size}."
+            )
+        try:
+            done = 0
+            while done < len(data):
+                done += os.pwrite(self._handle, data[done:] if done else data, position + done)
+        except OSError as error:
+            return sentence(error) if disk_full(error) else "Failed to write data to disc"
+        with self.lock:
+            self.received.add(position, position + len(data))
+        return ""
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._handle)
+
+
+class Uploads:
+    """Files under way and what becomes of them.
+
+    Parameters
+    ----------
+    store : Store
+        The database.
+    folder : Path
+        The data folder.
+    """
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self._uploads = folder / "uploads"
+        self.datasets = folder / "datasets"
+        self.checkpoints = folder / "checkpoints"
+        self._open: dict[str, OpenFile] = {}
+        self._lock = threading.Lock()
+        known = {row.uuid for row in store.uploads()}
+        for path in (
+            *(p for p in self._uploads.iterdir() if p.name not in known),
+            *self.datasets.glob("*.part"),
+            *self.checkpoints.glob("*.part"),
+        ):
+            path.unlink()
+
+    # -- beginning
+
+    def begin(
+        self, caller: Caller, kind: str, name: str, sizes: Mapping[str, int], info: Mapping[str, Any]
+    ) -> Any:
+        """Announce the files of a dataset (or checkpoint); return the answer with their ids."""
+        uuid, owner = str(uuids.uuid4()), (caller.user_id, caller.project_id)
+        parts = {part: str(uuids.uuid4()) for part in sizes}
+        with self.store.transaction():
+            if kind == "checkpoint":
+                self.store.add_checkpoint(uuid, name, owner, complete=False)
+            else:
+                self.store.add_dataset(uuid, name, owner, kind=kind, info=info, complete=False)
+            for part, size in sizes.items():
+                self.store.add_upload(parts[part], uuid, part, size, owner)
+        row = self._target(uuid, caller)
+        return row.answer(**{f"uuid_{part}_file": file for part, file in parts.items()})
+
+    def _target(self, uuid: str, caller: Caller) -> DatasetRow | CheckpointRow:
+        row = self.store.dataset(uuid, caller) or self.store.checkpoint(uuid, caller)
+        if row is None:
+            raise missing("Data-set", uuid)
+        return row
+
+    # -- writing
+
+    def open(self, row: UploadRow) -> OpenFile:
+        """Open a file for a connection."""
+        with self._lock:
+            if row.uuid not in self._open:
+                self._open[row.uuid] = OpenFile(row, self._uploads / row.uuid)
+            file = self._open[row.uuid]
+            file.users += 1
+            return file
+
+    def leave(self, uuid: str) -> None:
+        """Close a file for a connection; what has arrived is noted."""
+        with self._lock:
+            file = self._open[uuid]
+            file.users -= 1
+            if file.users == 0:
+                del self._open[uuid]
+                file.close()
+                self.store.set_received(uuid, file.received.intervals)
+
+    def _arrived(self, row: UploadRow) -> bool:
+        with self._lock:
+            file = self._open.get(row.uuid)
+            if file is None:
+                return Received(row.received).whole(row.size)
+            with file.lock:
+                return file.received.whole(row.size)
+
+    def progress(self, uuid: str, caller: Caller) -> bool:
+        """Tell whether every file of a dataset has arrived."""
+        row = self._target(uuid, caller)
+        if row.complete:
+            return True
+        # asked twice: between reading a row and looking for its connection the connection may have ended
+        return all(self._arrived(r) for r in self.store.uploads(uuid)) or all(
+            self._arrived(r) for r in self.store.uploads(uuid)
+        )
+
+    # -- finishing
+
+    def finish(self, caller: Caller, kind: str, uuid: str, given: Mapping[str, str]) -> dict[str, Any]:
+        """Make a dataset or checkpoint of the files that have arrived."""
+        checkpoint = kind == "checkpoint"
+        row = self.store.checkpoint(uuid, caller) if checkpoint else self.store.dataset(uuid, caller)
+        if row is None:
+            raise missing("Checkpoint" if checkpoint else "Data-set", uuid)
+        paths = {part: self._part(uuid, part, file, caller) for part, file in given.items()}
+        if isinstance(row, DatasetRow) and row.kind != kind:
+            raise bad(f"Dataset '{row.name}' was begun as {row.kind}. Finish it as {row.kind}.")
+        try:
+            if checkpoint:
+                self._finish_checkpoint(uuid, paths["input"])
+            elif isinstance(row, DatasetRow):
+                self._finish_dataset(row, paths)
+        except ValueError as error:
+            raise bad(sentence(error)) from None
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+        return {"uuid": uuid}
+
+    def _part(self, target: str, part: str, file: str, caller: Caller) -> Path:
+        """Return the path of a whole file."""
+        row = self.store.upload(file, caller)
+        if row is None or (row.target_uuid, row.part) != (target, part):
+            raise missing(_LABELS[part], file)
+        if not self._arrived(row):
+            raise incomplete(row)
+        return self._uploads / file
+
+    def _finish_dataset(self, row: DatasetRow, paths: Mapping[str, Path]) -> None:
+        target = self.datasets / f"{row.uuid}.npy"
+        if row.kind == "mnist":
+            info = readers.read_mnist(paths["input"], paths["label"], target)
+        elif row.kind == "csv":
+            info = readers.read_csv(paths["input"], target)
+        else:
+            info = readers.read_array(paths["input"], row.info["widths"], target)
+        try:
+            kept = self.store.complete_dataset(row.uuid, info)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        if not kept:  # deleted meanwhile
+            target.unlink(missing_ok=True)
+            raise missing("Data-set", row.uuid)
+
+    def _finish_checkpoint(self, uuid: str, path: Path) -> None:
+        data = path.read_bytes()
+        hosts.read_snapshot(data)
+        files.write(self.checkpoints / f"{uuid}.cluster", data)
+        self.store.complete_checkpoint(uuid)
+
+    # -- deleting
+
+    def delete_dataset(self, uuid: str, caller: Caller) -> None:
+        """Delete a dataset, its matrix and its files under way."""
+        if self.store.dataset(uuid, caller) is None:
+            raise missing("Data-set", uuid)
+        self._delete("datasets", uuid, self.datasets / f"{uuid}.npy")
+
+    def delete_checkpoint(self, uuid: str, caller: Caller) -> None:
+        """Delete a checkpoint and its file."""
+        if self.store.checkpoint(uuid, caller) is None:
+            raise missing("Checkpoint", uuid)
+        self._delete("checkpoints", uuid, self.checkpoints / f"{uuid}.cluster")
+
+    def _delete(self, table: Any, uuid: str, path: Path) -> None:
+        rows = self.store.uploads(uuid)
+        self.store.delete(table, uuid)
+        for row in rows:
+            (self._uploads / row.uuid).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def incomplete(row: UploadRow) -> Exception:
+    """Return the refusal of a file that is not whole."""
+    return bad(f"The {row.part} file has not arrived completely. Its size was announced as {row.size} bytes.")
+
+
+class PieceWriter:
+    """Writes the pieces of one connection on a thread of its own, in order, and acknowledges each.
+
+    Parameters
+    ----------
+    file : OpenFile
+        The file under way.
+    """
+
+    _good = FileUploadResponse_Message(success=True).SerializeToString()
+
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
+        self._loop = asyncio.get_running_loop()
+        self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
+        self._answers: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._waiting = 0
+        self._room = asyncio.Event()
+        self._thread = threading.Thread(target=self._write, name="UploadWriter", daemon=True)
+        self._thread.start()
+
+    async def put(self, message: bytes) -> None:
+        """Hand a piece over; waits while too much is under way."""
+        self._waiting += len(message)
+        self._pieces.put(message)
+        while self._waiting > _AHEAD:
+            self._room.clear()
+            await self._room.wait()
+
+    async def answers(self, send: Callable[[bytes], Any]) -> None:
+        """Send the acknowledgements until the writer ends."""
+        while (answer := await self._answers.get()) is not None:
+            await send(answer)
+
+    def _write(self) -> None:
+        while (message := self._pieces.get()) is not None:
+            problem = self._file.write(message)
+            answer = (
+                FileUploadResponse_Message(success=False, errorMessage=problem).SerializeToString()
+                if problem
+                else self._good
+            )
+            self._call(self._done, len(message), answer)
+        self._call(self._answers.put_nowait, None)
+
+    def _call(self, function: Callable[..., Any], *values: Any) -> None:
+        with suppress(RuntimeError):  # the loop is gone: the backend stops
+            self._loop.call_soon_threadsafe(function, *values)
+
+    def _done(self, size: int, answer: bytes) -> None:
+        self._waiting -= size
+        self._room.set()
+        self._answers.put_nowait(answer)
+
+    def end(self) -> None:
+        """Finish what is under way, then end the thread."""
+        self._pieces.put(None)
+
+    async def ended(self) -> None:
+        """Wait until everything is on disk."""
+        self.end()
+        await self._loop.run_in_executor(None, self._thread.join)

@@ -1,0 +1,165 @@
+"""The websockets: the first message with token and target, then the upload of a file or direct messages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import uuid as uuids
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import Receive, Send
+
+from . import direct
+from .errors import RefusalError, disk_full, sentence
+from .service import Service
+from .store import Caller
+from .uploads import PieceWriter
+from .validation import parse_body
+
+log = logging.getLogger(__name__)
+
+FIRST_SECONDS = 30.0  # time for the first message of a new connection
+TRIES = 5  # first messages that may fail
+POLICY_VIOLATION = 1008
+
+
+class ClosedError(Exception):
+    """The other side has left."""
+
+
+class Socket:
+    """One accepted websocket: whole messages in, binary frames out.
+
+    Parameters
+    ----------
+    receive, send : callable
+        The two sides of the ASGI connection.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+
+    async def read(self) -> tuple[bytes, bool]:
+        """Return the next message and whether it was text."""
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            raise ClosedError
+        text = message.get("text")
+        return (text.encode("utf-8", "replace"), True) if text is not None else (message["bytes"], False)
+
+    async def write(self, data: bytes) -> None:
+        """Send a binary frame."""
+        await self._send({"type": "websocket.send", "bytes": data})
+
+    async def write_error(self, message: str) -> None:
+        """Send a sentence as JSON in a text frame: the protocol's messages have no room for one."""
+        text = json.dumps({"error": message, "success": False}, separators=(",", ":"))
+        await self._send({"type": "websocket.send", "text": text})
+
+    async def close(self, reason: str) -> None:
+        """End the connection with a reason."""
+        with suppress(RuntimeError):  # closed already
+            await self._send(
+                {
+                    "type": "websocket.close",
+                    "code": POLICY_VIOLATION,
+                    "reason": reason.encode()[:120].decode("utf-8", "ignore"),
+                }
+            )
+
+
+async def serve(service: Service, receive: Receive, send: Send) -> None:
+    """Serve one websocket from its handshake to its end."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    socket = Socket(receive, send)
+    try:
+        begun = await asyncio.wait_for(_first(service, socket), FIRST_SECONDS)
+        if begun is None:
+            await socket.close("No valid first message.")
+            return
+        caller, talk = begun
+        try:
+            await asyncio.wait_for(
+                talk(socket), max(caller.expires - time.time(), 0) if caller.expires < 1e12 else None
+            )
+        except asyncio.TimeoutError:
+            await socket.close("The token has expired. Get a new one and connect again.")
+    except asyncio.TimeoutError:
+        await socket.close("The first message did not arrive in time.")
+    except RefusalError as refusal:
+        await socket.close(refusal.message)
+    except (ClosedError, OSError):
+        pass
+    except Exception as error:
+        log.error("Websocket failed: %s", sentence(error), exc_info=None if disk_full(error) else error)
+        await socket.close(sentence(error))
+
+
+Talk = Callable[[Socket], Awaitable[None]]
+
+
+async def _first(service: Service, socket: Socket) -> tuple[Caller, Talk] | None:
+    """Read first messages until one is right; return who it is and what is to follow."""
+    for _ in range(TRIES):
+        data, _text = await socket.read()
+        try:
+            caller, talk = await asyncio.get_running_loop().run_in_executor(None, _begin, service, data)
+        except RefusalError as refusal:
+            await socket.write(_json({"error": refusal.message, "success": False}))
+            continue
+        await socket.write(_json({"success": True, "uuid": str(uuids.uuid4())}))
+        return caller, talk
+    return None
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _begin(service: Service, data: bytes) -> tuple[Caller, Talk]:
+    try:
+        values = parse_body(data)
+    except RefusalError:
+        raise RefusalError(401, "Token invalid") from None
+    try:
+        caller = service.accounts.tokens.read(values.get("token") or "")
+    except RefusalError:
+        raise RefusalError(401, "Token invalid") from None
+    target, uuid = values.get("target"), values.get("uuid")
+    if not isinstance(uuid, str):
+        raise RefusalError(400, "'uuid' is missing or no text")
+    if target == "cluster":
+        if service.store.cluster(uuid, caller) is None:
+            raise RefusalError(404, f"Cluster with UUID '{uuid[:80]}' not found")
+        if service.clusters.connected(uuid):
+            raise RefusalError(409, f"Cluster with UUID '{uuid}' has a direct connection already")
+        return caller, lambda socket: direct.talk(service, uuid, socket)
+    if target == "file_upload":
+        if service.store.upload(uuid, caller) is None:
+            raise RefusalError(404, f"Tempfile with UUID '{uuid[:80]}' not found")
+        return caller, lambda socket: _upload(service, caller, uuid, socket)
+    raise RefusalError(400, "'target' must be 'cluster' or 'file_upload'")
+
+
+async def _upload(service: Service, caller: Caller, uuid: str, socket: Socket) -> None:
+    """Take the pieces of a file and acknowledge each, in order."""
+    run = asyncio.get_running_loop().run_in_executor
+    row = await run(None, service.store.upload, uuid, caller)
+    if row is None:
+        raise RefusalError(404, f"Tempfile with UUID '{uuid}' not found")
+    file = await run(None, service.uploads.open, row)
+    writer = PieceWriter(file)
+    answers = asyncio.ensure_future(writer.answers(socket.write))
+    try:
+        while True:
+            await writer.put((await socket.read())[0])
+    finally:
+        await writer.ended()
+        answers.cancel()
+        await run(None, service.uploads.leave, uuid)
