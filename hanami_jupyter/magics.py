@@ -42,6 +42,8 @@ class Text(str):
 class HanamiMagics(Magics, Configurable):
     """Commands for a Hanami server."""
 
+    shell: InteractiveShell
+
     address = Unicode(
         "", help="Address of the server, where neither the command nor the session names one."
     ).tag(config=True)
@@ -62,7 +64,7 @@ class HanamiMagics(Magics, Configurable):
         body, and ``%%hanami template`` shows it as a picture.
         """
         try:
-            return self._run([self._expand(word) for word in shlex.split(line)], cell)
+            return self._run(self._words(line), cell)
         except TemplateError as error:
             first = 1 if cell is not None else 0  # the line of the magic itself
             places = (f"line {p.line + first}, column {p.column}: {p.message}" for p in error.problems)
@@ -114,18 +116,19 @@ class HanamiMagics(Magics, Configurable):
             "suppress": True,
         }
 
-    def _expand(self, word: str) -> str:
-        """Put the values of the notebook's variables in the place of names in braces."""
+    def _words(self, line: str) -> list[str]:
+        """Split a line as a shell does, with the values of the notebook's variables for names in braces."""
+        braces = re.findall(r"\{([^{}]+)\}", line)
+        words = shlex.split(re.sub(r"\{[^{}]+\}", "\0", line))
+        return [re.sub("\0", lambda _: self._value(braces.pop(0)), word) for word in words]
 
-        def value(match: re.Match[str]) -> str:
-            found = eval(match.group(1), self.shell.user_global_ns, self.shell.user_ns)  # noqa: S307
-            return str(found["uuid"] if hasattr(found, "index") and "uuid" in found else found)
-
+    def _value(self, expression: str) -> str:
         try:
-            return re.sub(r"\{([^{}]+)\}", value, word)
+            found = eval(expression, self.shell.user_global_ns, self.shell.user_ns)  # noqa: S307 - as in a cell
         except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
-            message = f"{word} cannot be filled in: {error}"
+            message = f"{{{expression}}} cannot be filled in: {error}"
             raise UsageError(message) from None
+        return str(found["uuid"] if hasattr(found, "index") and "uuid" in found else found)
 
     def _session(self) -> Session | None:
         from hanami_jupyter.session import Session  # noqa: PLC0415

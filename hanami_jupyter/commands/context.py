@@ -72,20 +72,14 @@ class Context:
         project = self.project or os.environ.get("HANAMI_PROJECT") or self.defaults.get("project")
         if address is None:
             running = launcher.find()
-            if running:
-                return launcher.attach(running[0], project=project)
-            message = (
-                "No server is named and no local backend runs. Set HANAMI_ADDRESS, give --address, "
-                "or start a backend with 'local start'."
-            )
-            raise click.UsageError(message)
-        return session.connect(
-            address,
-            self.user,
-            project=project,
-            verify=not self.insecure,
-            prompt=self.interactive,
-        )
+            if not running:
+                message = (
+                    "No server is named and no local backend runs. Set HANAMI_ADDRESS, give --address, "
+                    "or start a backend with 'local start'."
+                )
+                raise click.UsageError(message)
+            return session.connect(running[0].address, running[0].user, running[0].password, project=project)
+        return session.connect(address, self.user, project=project, verify=not self.insecure)
 
     def close(self) -> None:
         """Close the session if this run opened it and nobody keeps it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from hanami_jupyter.client import transport
 from hanami_jupyter.client.hanami_exceptions import HanamiException
 from hanami_jupyter.commands.context import Answer, Context
 from hanami_jupyter.commands.tree import root
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 the server or the network refused, 2 the command line is wrong.
     """
     context = Context()
+    answers: deque[Any] = deque(maxlen=1)
+    transport.answers.set(answers)
     try:
         answer = root.main(
             None if arguments is None else list(arguments),
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             obj=context,
         )
         if isinstance(answer, Answer):
-            click.echo(shown(answer, context))
+            click.echo(shown(answer, answers) if context.json else answer.text())
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         click.echo(help_wanted.format_message())
     except click.UsageError as error:
@@ -54,11 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def shown(answer: Answer, context: Context) -> str:
-    """Return what a terminal shows of an answer: its table, or JSON if that was asked for."""
-    if not context.json:
-        return answer.text()
-    raw: Any = context.session.last_answer if answer.raw is ... else answer.raw
+def shown(answer: Answer, answers: Sequence[Any]) -> str:
+    """Return an answer as JSON: the server's own, or what the command names instead."""
+    raw = answers[-1] if answer.raw is ... else answer.raw
     return json.dumps(raw, indent=4, sort_keys=True)
 
 

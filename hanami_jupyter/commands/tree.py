@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from hanami_jupyter.protocol.endpoints import UUID
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hanami_jupyter.launcher import Running
     from hanami_jupyter.session import Session
 
 PROJECT = ("id", "name", "creator_id", "created_at")
@@ -77,9 +79,9 @@ def root() -> None:
     """Drive a Hanami server: projects, users, datasets, clusters, tasks and checkpoints."""
 
 
-def group(parent: click.Group, name: str, text: str) -> click.Group:
+def group(parent: click.Group, name: str, text: str, **settings: Any) -> click.Group:
     """Add a group of commands."""
-    made = click.Group(name, params=[*_global_options()], help=text)
+    made = click.Group(name, params=[*_global_options()], help=text, **settings)
     parent.add_command(made)
     return made
 
@@ -97,7 +99,7 @@ checkpoint = group(root, "checkpoint", "Saved states of clusters.")
 host = group(root, "host", "Where clusters can live.")
 logs = group(root, "logs", "What was asked of the server, and what failed.")
 system = group(root, "system", "The machine the server runs on.")
-local = group(root, "local", "A backend of your own on this machine.")
+local = group(root, "local", "A backend of your own on this machine.", invoke_without_command=True)
 
 
 def command(parent: click.Group, name: str) -> Callable[[Callable[..., Answer]], click.Command]:
@@ -116,7 +118,7 @@ def command(parent: click.Group, name: str) -> Callable[[Callable[..., Answer]],
     return decorate
 
 
-class Reference(click.ParamType):
+class Reference(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A uuid, or the name of the one object that bears it."""
 
     name = "uuid"
@@ -163,11 +165,16 @@ _task_argument = click.argument("uuid", metavar="TASK_UUID")
 
 
 def _one(value: pd.Series[Any], shows: Sequence[str]) -> Answer:
-    return Answer(value, lambda: layout.one(value, shows))
+    fields = {str(name): field for name, field in value.items()}
+    return Answer(value, lambda: layout.one(fields, shows))
 
 
 def _many(value: pd.DataFrame, shows: Sequence[str]) -> Answer:
-    return Answer(value, lambda: layout.many(value.to_dict("records"), shows))
+    return Answer(value, lambda: layout.many(_records(value), shows))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _said(text: str) -> Answer:
@@ -219,15 +226,16 @@ def user_create(context: Context, user_id: str, name: str, password: str | None,
 
 def _password(context: Context, given: str | None) -> str:
     if given == "-":
-        return click.get_text_stream("stdin").readline().rstrip("\n")
+        return sys.stdin.readline().rstrip("\n")
     if given is not None:
         return given
     if not context.interactive:
         message = "There is nobody to ask for the password. Give '-p -' and send it through standard input."
         raise click.UsageError(message)
-    return str(
-        click.prompt("Enter Password", hide_input=True, confirmation_prompt="Enter Password again", err=True)
+    answer: str = click.prompt(
+        "Enter Password", hide_input=True, confirmation_prompt="Enter Password again", err=True
     )
+    return answer
 
 
 @command(user, "get")
@@ -522,7 +530,7 @@ def task_list(context: Context, cluster_uuid: str) -> Answer:
     found = context.session.task.list_tasks(cluster_uuid)
     shown = found.rename(columns={"percentage": "progress"})
     shows = ("uuid", "state", "progress", "queued", "start", "end")
-    return Answer(found, lambda: layout.many(shown.to_dict("records"), shows))
+    return Answer(found, lambda: layout.many(_records(shown), shows))
 
 
 @command(task, "delete")
@@ -614,3 +622,129 @@ def system_info(context: Context) -> Answer:
     """Describe the machine the server runs on."""
     found = context.session.measurements.get_system_info()
     return _one(found, tuple(found.index))
+
+
+# -- a backend on this machine
+
+RUNNING = ("address", "user", "folder", "pid", "version", "started")
+_folder_argument = click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+
+
+@local.result_callback()
+@click.pass_obj
+def _local_alone(context: Context, answer: Answer | None) -> Answer:
+    """Start a backend where ``local`` stands alone."""
+    return answer or _start(context, None)
+
+
+@command(local, "start")
+@_folder_argument
+def local_start(context: Context, folder: Path | None) -> Answer:
+    """Start a backend; with a folder its data stays there."""
+    return _start(context, folder)
+
+
+def _start(context: Context, folder: Path | None) -> Answer:
+    from hanami_jupyter import launcher  # noqa: PLC0415 - the help needs no client
+
+    if context.keep is not None:
+        session = launcher.local(folder)
+        context.keep(session)
+        return Answer(session, lambda: repr(session))
+    running = launcher.started(launcher.start_forever(folder))
+    return Answer(running, lambda: layout.one(vars(running), RUNNING), _plain(running))
+
+
+def _plain(running: Running) -> dict[str, str]:
+    return {name: layout.cell(getattr(running, name)) for name in RUNNING}
+
+
+@command(local, "stop")
+@_folder_argument
+def local_stop(context: Context, folder: Path | None) -> Answer:
+    """Stop a backend."""
+    from hanami_jupyter import launcher  # noqa: PLC0415
+
+    if not launcher.stop(_place(context, folder)):
+        message = "No local backend runs."
+        raise click.ClickException(message)
+    return _said("successfully stopped the local backend")
+
+
+def _place(context: Context, folder: Path | None) -> Path | None:
+    """Return the folder that is meant: in a notebook its own backend, in a shell the one that stays."""
+    from hanami_jupyter import launcher  # noqa: PLC0415
+
+    return folder if folder or context.keep else launcher.default_folder()
+
+
+@command(local, "status")
+def local_status(_: Context) -> Answer:
+    """List the backends of yours that run."""
+    import pandas as pd  # noqa: PLC0415
+
+    from hanami_jupyter import launcher  # noqa: PLC0415
+
+    found = [_plain(running) for running in launcher.find()]
+    table = pd.DataFrame(found, columns=list(RUNNING))
+    return Answer(table, lambda: layout.many(found, RUNNING), found)
+
+
+@command(local, "logs")
+@_folder_argument
+@click.option("-n", "--lines", default=100, show_default=True, type=click.IntRange(1))
+def local_logs(context: Context, folder: Path | None, lines: int) -> Answer:
+    """Show the last lines of a backend's log."""
+    from hanami_jupyter import launcher  # noqa: PLC0415
+
+    text = launcher.logs(_place(context, folder), lines)
+    return Answer(None, lambda: text, text.splitlines())
+
+
+# -- what only a notebook has
+
+
+@command(root, "login")
+def login(context: Context) -> Answer:
+    """Log in; the notebook keeps the connection as 'session'."""
+    from hanami_jupyter.session import connect  # noqa: PLC0415
+
+    session = connect(context.address, context.user, project=context.project, verify=not context.insecure)
+    if context.keep:
+        context.keep(session)
+    return Answer(session, lambda: repr(session), {"user": session.user_id, "project": session.project_id})
+
+
+@command(root, "logout")
+def logout(context: Context) -> Answer:
+    """Log out; the connection forgets its token and password."""
+    session = context.found() if context.found else None
+    if session is None:
+        message = "Nobody is logged in."
+        raise click.ClickException(message)
+    session.close()
+    return _said(f"logged out from {session.address}")
+
+
+@command(root, "use")
+@click.argument("project_id")
+def use(context: Context, project_id: str) -> Answer:
+    """Go on in another project."""
+    session = context.session.switch_project(project_id)
+    return Answer(session, lambda: repr(session), {"project": session.project_id})
+
+
+@command(root, "help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]")
+def show_help(_: Context, words: tuple[str, ...]) -> Answer:
+    """Show what a command does and takes."""
+    current: click.Command = root
+    context = click.get_current_context().find_root()
+    for word in words:
+        found = current.get_command(context, word) if isinstance(current, click.Group) else None
+        if found is None:
+            message = f"No such command '{' '.join(words)}'."
+            raise click.UsageError(message)
+        current, context = found, click.Context(found, parent=context, info_name=word)
+    text = current.get_help(context)
+    return Answer(None, lambda: text, text.splitlines())

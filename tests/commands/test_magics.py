@@ -119,7 +119,7 @@ def test_tab(shell, session, template, tmp_path, monkeypatch, form):
 
 def test_tab_elsewhere_is_left_alone(shell):
     assert "%hanami" in offered(shell, "%hana")
-    assert not {"cluster", "dataset"} & offered(shell, "print(")
+    assert not {"checkpoint", "dataset"} & offered(shell, "print(")
 
 
 def test_a_template_as_the_body_of_a_cell(shell, session, template):
