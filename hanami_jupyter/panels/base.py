@@ -56,6 +56,7 @@ class Panel(anywidget.AnyWidget):
     """
 
     bundle_name: ClassVar[str]
+    _cell: _Cell | None = None
     title = traitlets.Unicode().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
     _esm = traitlets.Unicode().tag(sync=True)
@@ -89,6 +90,11 @@ class Panel(anywidget.AnyWidget):
         return ""
 
     # -- the feed
+
+    @property
+    def cell_running(self) -> bool | None:
+        """Whether a cell runs now; None outside of IPython."""
+        return None if self._cell is None or self._cell.shell is None else self._cell.running
 
     def refresh(self) -> None:
         """Bring the panel up to date, soon and without blocking."""
@@ -159,10 +165,10 @@ class Panel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the feed and remove every view; a second call does nothing."""
+        if self._cell is None:
+            return  # it was never opened: its arguments were wrong
         self._feed.drop(self)
-        cell = getattr(self, "_cell", None)
-        if cell is not None:
-            cell.leave()
+        self._cell.leave()
         with self._closing:
             super().close()
 

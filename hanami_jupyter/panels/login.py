@@ -75,7 +75,7 @@ class Login(Panel):
         self._session: Session | None = None
         if address is None and last:
             address, verify = last["address"], last["verify"]
-        if user is None and last.get("address") == address:
+        if user is None and last and last["address"] == address:
             user = last["user"]
         super().__init__(address=address or DEFAULT_ADDRESS, user=user or "", verify=verify)
 

@@ -66,7 +66,7 @@ class TaskProgress(Panel):
         self.write(tasks=live + [row for row in reversed(rows) if row["state"] not in LIVE])
         if live:
             return INTERVAL
-        awaiting = self._task is None and (self._cell.running or (self._cell.shell is None and not rows))
+        awaiting = self._task is None and (self.cell_running or (self.cell_running is None and not rows))
         return _IDLE if awaiting else None
 
     def _title(self) -> str:

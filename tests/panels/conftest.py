@@ -1,0 +1,66 @@
+"""Waiting for a panel's feed, a place for what it remembers, and a small trained cluster."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ipywidgets
+import pytest
+
+from hanami_jupyter.panels.base import Panel
+
+
+@pytest.fixture(autouse=True)
+def _close_panels(monkeypatch, tmp_path) -> Iterator[None]:
+    """Give each test its own memory of logins, and close what it opened."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    yield
+    ipywidgets.Widget.close_all()
+
+
+def flush(panel: Panel) -> None:
+    """Wait until the feed has done everything asked of it so far."""
+    done = threading.Event()
+    panel._feed.call(done.set)
+    assert done.wait(30)
+
+
+def until(condition: Callable[[], Any], panel: Panel | None = None) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"it never came: {panel and panel.get_state()}"
+        time.sleep(0.01)
+
+
+class Front:
+    """The front end of a panel: sends commands as the browser does, and keeps the messages it receives."""
+
+    def __init__(self, panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.panel = panel
+        self.replies: dict[str, dict[str, Any]] = {}
+        self.messages: list[dict[str, Any]] = []
+        monkeypatch.setattr(
+            panel, "send", lambda content, buffers=None: self.replies.update({content["id"]: content})
+        )
+        send_state = panel.send_state
+        monkeypatch.setattr(
+            panel,
+            "send_state",
+            lambda key=None: (self.messages.append(panel.get_state(key)), send_state(key))[1],
+        )
+
+    def ask(self, command: str, secret: bytes | None = None, **values: object) -> dict[str, Any]:
+        number = f"{command}-{len(self.replies)}"
+        buffers = [] if secret is None else [memoryview(secret)]
+        self.panel._handle_custom_msg({"id": number, "command": command, **values}, buffers)
+        until(lambda: number in self.replies, self.panel)
+        return self.replies[number]
+
+
+@pytest.fixture
+def front(monkeypatch) -> Callable[[Panel], Front]:
+    return lambda panel: Front(panel, monkeypatch)
