@@ -65,7 +65,7 @@ def _style() -> Iterator[dict[str, str]]:
         "xtick.color",
         "ytick.color",
     )
-    rules: dict[str, Any] = dict.fromkeys(lines, text)
+    rules: dict[Any, Any] = dict.fromkeys(lines, text)
     rules |= {
         "axes.facecolor": ground,
         "figure.facecolor": ground,
@@ -75,8 +75,13 @@ def _style() -> Iterator[dict[str, str]]:
         "axes.titlesize": 11,
         "font.size": 9,
     }
-    with mpl.rc_context(rules):  # type: ignore[arg-type] # every key is a literal of matplotlib's list
+    # rc_context would also undo what the first figure of a notebook sets: that cells show their figures
+    before = {name: mpl.rcParams[name] for name in rules}
+    mpl.rcParams.update(rules)
+    try:
         yield colours
+    finally:
+        mpl.rcParams.update(before)
 
 
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:

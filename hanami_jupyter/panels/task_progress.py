@@ -106,7 +106,7 @@ class TaskProgress(Panel):
             "rate": rate,
             "rates": list(self._rates.get(uuid, ())) if state == "active" else [],
             "seconds_left": round((total - done) / rate, 1) if rate else None,
-            "seconds": _seconds(task) if state == "finished" else None,
+            "seconds": _seconds(task, total) if state == "finished" else None,
             "before": _number(task.get("queue_position")) if state == "queued" else None,
         }
 
@@ -158,9 +158,13 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _seconds(task: pd.Series[Any]) -> float | None:
+def _seconds(task: pd.Series[Any], total: float) -> float | None:
+    """Return how long a finished task ran: by its rate, or by its timestamps, which are whole seconds."""
+    rate = _number(task.get("cycles_per_second"))
+    if rate:
+        return round(total / rate, 2)
     span = task["end_timestamp"] - task["start_timestamp"]
-    return None if pd.isna(span) else round(float(span.total_seconds()), 3)
+    return None if pd.isna(span) or not span else float(span.total_seconds())
 
 
 def _summary(rows: list[dict[str, Any]]) -> str:

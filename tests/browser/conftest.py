@@ -34,7 +34,7 @@ CHROMIUM = (
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "docmanager-extension/plugin": {"autosave": False},
-    "notebook-extension/tracker": {"windowingMode": "none"},
+    "notebook-extension/tracker": {"windowingMode": "none", "recordTiming": True},
 }
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
@@ -90,7 +90,9 @@ def _environment(home: Path) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in jupyter}
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     home.mkdir()
-    return environment | {"HOME": str(home), "USERPROFILE": str(home), "PATH": path, "PYTHONUTF8": "1"}
+    kernels = ROOT / "build" / "numba"  # compiled once, for all runs of these tests
+    fresh = {"HOME": str(home), "USERPROFILE": str(home), "NUMBA_CACHE_DIR": str(kernels)}
+    return environment | fresh | {"PATH": path, "PYTHONUTF8": "1"}
 
 
 def _wait(what: str, found: Callable[[], Any], process: subprocess.Popen[bytes], log: Path) -> Any:

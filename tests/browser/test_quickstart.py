@@ -16,7 +16,7 @@ def test_quickstart_trains_and_shows_its_accuracy(open_notebook, theme):
     notebook.page.wait_for_function("bar => bar.ariaValueNow === '100'", arg=bar.element_handle())
     assert "100 %" in panel.inner_text()
     figures = notebook.page.locator(".jp-RenderedImage img")
-    assert figures.count() == 4  # template, accuracy, confusion, mistakes
+    figures.nth(3).wait_for()  # template, accuracy, confusion, mistakes
     assert figures.first.bounding_box()["width"] > 100
     notebook.screenshot(f"quickstart-panel-{theme}")
     figures.nth(1).scroll_into_view_if_needed()
