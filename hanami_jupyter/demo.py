@@ -31,7 +31,11 @@ def execute(path: Path) -> NotebookNode:
     node = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
-            node, timeout=TIME_LIMIT, kernel_name="python3", resources={"metadata": {"path": folder}}
+            node,
+            timeout=TIME_LIMIT,
+            kernel_name="python3",
+            extra_arguments=["--log-level=ERROR"],
+            resources={"metadata": {"path": folder}},
         )
         return client.execute()
 

@@ -28,7 +28,7 @@ def bundles(target: str, version: str) -> None:  # noqa: ARG001 - the signature 
     """Install the front end's packages and build every bundle into the package."""
     if version == "editable" and next(STATIC.glob("*.js"), None):
         return  # the Makefile keeps the bundles of a work tree fresh
-    npm("ci", "--no-audit", "--no-fund")
+    npm("install", "--no-save", "--no-audit", "--no-fund", "--silent")
     npm("run", "build")
 
 
