@@ -11,10 +11,13 @@ from hanami_jupyter.client import direct_io as direct_io
 from hanami_jupyter.client import hanami_exceptions as hanami_exceptions
 from hanami_jupyter.client import hanami_token as hanami_token
 from hanami_jupyter.client import hosts as hosts
+from hanami_jupyter.client import logs as logs
+from hanami_jupyter.client import measurements as measurements
 from hanami_jupyter.client import project as project
 from hanami_jupyter.client import request_result as request_result
 from hanami_jupyter.client import task as task
 from hanami_jupyter.client import user as user
+from hanami_jupyter.client.versions import show_versions as show_versions
 from hanami_jupyter.launcher import local as local
 from hanami_jupyter.panels.task_progress import TaskProgress as TaskProgress
 from hanami_jupyter.plots import plot_accuracy as plot_accuracy

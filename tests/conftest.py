@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,17 +27,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv(f"XDG_{name}", str(folder))
     for name in _VARIABLES:
         patch.delenv(name, raising=False)
-    # compiled kernels are shared between runs
-    patch.setenv("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR", str(_cache())))
     patch.setenv("MPLCONFIGDIR", str(home / "mpl"))
     yield home
     patch.undo()
-
-
-def _cache() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("hanami-jupyter", appauthor=False) / "numba"
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hanami_jupyter.client import transport
 from hanami_jupyter.client.hanami_exceptions import (
+    HanamiException,
     InternalServerErrorException,
-    NotFoundException,
     NotSupportedException,
 )
 from hanami_jupyter.client.tables import frame, record
@@ -64,13 +64,19 @@ def get_checkpoint(
         return record(call("GET", "/checkpoint", token, address, verify_connection, uuid=checkpoint_uuid))
     except InternalServerErrorException:
         # the original cannot answer this: look in its list
-        everything = call("GET", "/checkpoint/all", token, address, verify_connection)
-    for row in everything["body"]:
-        entry = dict(zip(everything["header"], row, strict=True))
-        if entry["uuid"] == checkpoint_uuid:
-            return record(entry)
-    message = f"Checkpoint with uuid '{checkpoint_uuid}' not found (404, GET /checkpoint/all)."
-    raise NotFoundException(message, 404, "", "GET", "/checkpoint/all")
+        found = _in_list(token, address, checkpoint_uuid, verify_connection)
+        if found is None:
+            raise
+    return record(found)
+
+
+def _in_list(token: str, address: str, checkpoint_uuid: str, verify: Verify) -> dict[str, Any] | None:
+    try:
+        listed = call("GET", "/checkpoint/all", token, address, verify)
+    except HanamiException:
+        return None
+    rows = (dict(zip(listed["header"], row, strict=True)) for row in listed["body"])
+    return next((row for row in rows if row["uuid"] == checkpoint_uuid), None)
 
 
 def list_checkpoints(token: str, address: str, verify_connection: Verify = True) -> pd.DataFrame:

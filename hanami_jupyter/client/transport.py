@@ -13,8 +13,9 @@ import threading
 import time
 import urllib.parse
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableSequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -49,6 +50,9 @@ POLITE = 2  # connections at once to a server that closes after each answer: the
 FRIENDLY = 16
 ATTEMPTS = 3  # of a GET whose connection broke
 SHOWN = 300  # characters of a server's text that go into a message
+
+answers: ContextVar[MutableSequence[Any] | None] = ContextVar("answers", default=None)
+"""Where somebody wants the answers as the server sent them: a sequence that takes each as it comes."""
 
 _BY_STATUS: Mapping[int, type[exceptions.HanamiException]] = {
     1: exceptions.BadRequestException,  # the original's status for rows behind the end
@@ -295,7 +299,10 @@ def send(
         message = f"{address} answered {method} {path} with {kind} instead of JSON. Is it a Hanami server?"
         raise exceptions.UnexpectedAnswerException(message, 200, "", method, path)
     try:
-        return json.loads(answer.body)
+        parsed = json.loads(answer.body)
+        if (kept := answers.get()) is not None:
+            kept.append(parsed)
+        return parsed
     except ValueError:
         fault = exceptions.UnexpectedAnswerException(
             f"The answer of {address} to {method} {path} is cut short: {len(answer.body)} bytes are no JSON. "
@@ -309,7 +316,8 @@ def send(
 
 
 def _secrets(values: Mapping[str, Any] | None) -> tuple[str, ...]:
-    return tuple(map(str, values.values())) if isinstance(values, Concealed) else ()
+    hidden = values if isinstance(values, Concealed) else {}
+    return tuple(str(value) for name, value in hidden.items() if name in {"password", "passphrase"})
 
 
 def failure(
@@ -322,7 +330,7 @@ def failure(
     kind = _BY_STATUS.get(status)
     if kind is None:
         kind = exceptions.InternalServerErrorException if status >= 500 else exceptions.BadRequestException
-    said = text[:SHOWN] or _EMPTY.get(status, "The server refuses the request and says no more")
+    said = text[:SHOWN].rstrip(".") or _EMPTY.get(status, "The server refuses the request and says no more")
     return kind(f"{said} ({status:03d}, {method} {path}).", status, text, method, path)
 
 

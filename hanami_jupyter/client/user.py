@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hanami_jupyter.client import hanami_token
 from hanami_jupyter.client.hanami_exceptions import (
+    HanamiException,
     InternalServerErrorException,
-    NotFoundException,
     UnauthorizedException,
 )
 from hanami_jupyter.client.spellings import also
@@ -218,10 +218,19 @@ def add_project_to_user(
         return record(call("POST", "/user/project", token, address, verify_connection, **values))
     except InternalServerErrorException:
         # the original answers 500 although it has done it
-        present = get_user(token, address, user_id, verify_connection)
-        if _entry(present, project_id) != {k: v for k, v in values.items() if k != "id"}:
+        present = _look(token, address, user_id, verify_connection)
+        wanted = {k: v for k, v in values.items() if k != "id"}
+        if present is None or _entry(present, project_id) != wanted:
             raise
     return present
+
+
+def _look(token: str, address: str, user_id: str, verify: Verify) -> pd.Series[Any] | None:
+    """Return a user, or None if that fails: then the first failure tells more."""
+    try:
+        return get_user(token, address, user_id, verify)
+    except HanamiException:
+        return None
 
 
 def _entry(user: pd.Series[Any], project_id: str) -> dict[str, Any] | None:
@@ -265,8 +274,8 @@ def remove_project_from_user(
         return record(answer)
     except InternalServerErrorException:
         # the original answers 500 although it has done it
-        present = get_user(token, address, user_id, verify_connection)
-        if _entry(present, project_id) is not None:
+        present = _look(token, address, user_id, verify_connection)
+        if present is None or _entry(present, project_id) is not None:
             raise
     return present
 
@@ -318,10 +327,11 @@ def _own_projects(token: str, address: str, verify: Verify) -> list[dict[str, An
     try:
         answer = call("GET", "/user/project", token, address, verify, user_id=user_id)
         return list(answer["projects"])
-    except (InternalServerErrorException, UnauthorizedException, NotFoundException):
+    except (InternalServerErrorException, UnauthorizedException) as error:
         if claims.get("is_admin"):
             return list(call("GET", "/user", token, address, verify, id=user_id)["projects"])
-        call("GET", "/cluster/all", token, address, verify)  # raises if the token is the reason
+        if "JWT" in error.text or not claims:
+            raise  # the token is the reason
     warnings.warn(
         "This server tells only admins all projects of a user; the list holds the token's project alone.",
         stacklevel=3,
