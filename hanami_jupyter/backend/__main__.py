@@ -20,6 +20,7 @@ from . import config as settings
 from . import embedded
 from .app import App
 from .config import Config, ConfigError
+from .http_protocol import Protocol
 from .service import Service, remove_folder
 from .store import StoreError
 
@@ -97,6 +98,7 @@ def make_server(config: Config, service: Service) -> Server:
         App(service),
         log_config=None,
         access_log=False,
+        http=Protocol,
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,

@@ -114,8 +114,7 @@ class App:
 
     async def _dispatch(self, request: Request, exchange: Exchange) -> Response:
         method = request.method
-        target = request.scope["raw_path"].decode("latin1")
-        query = request.scope["query_string"].decode("latin1")
+        target, _, query = request.scope["extensions"]["target"].decode("latin1").partition("?")
         check_target(method, target, query)
         if sum(len(name) + len(value) + 4 for name, value in request.scope["headers"]) > MAX_HEADERS:
             raise bad("The headers are longer than 8 KiB.")

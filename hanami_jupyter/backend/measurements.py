@@ -128,6 +128,8 @@ def system_info() -> dict[str, Any]:
         "packages": [
             {
                 "id": package,
+                "power": 0.0,
+                "thermal_spec": 0.0,
                 "cores": [{"id": core, **_speeds(threads)} for core, threads in sorted(cores.items())],
             }
             for package, cores in sorted(packages.items())

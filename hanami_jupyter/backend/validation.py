@@ -34,8 +34,8 @@ def check_target(method: str, path: str, query: str) -> None:
         raise bad(f"Invalid request-method '{method[:20]}'")
     if len(path.strip("/")) < MIN_PATH and len(path) <= MIN_PATH:
         raise bad("Uri is too short.")
-    if ".." in path or ".." in query:
-        raise bad("'..' is not allowed in a URI.")
+    if not path.startswith("/") or ".." in path or ".." in query or "#" in query:
+        raise bad("A URI begins with '/' and holds neither '..' nor '#'.")
     if not _PATH.fullmatch(path.lstrip("/")):
         raise bad(f"Given item 'endpoint' doesn't match with regex \"^{_PATH.pattern}$\"")
 
@@ -66,6 +66,15 @@ def parse_body(body: bytes) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise bad("Failed to parse input-values: the body is no JSON object.")
     return values
+
+
+def is_json(body: bytes) -> bool:
+    """Tell whether a text is JSON at all, of whatever kind."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _refuse(name: str) -> float:

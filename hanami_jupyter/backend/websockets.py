@@ -18,7 +18,7 @@ from .errors import RefusalError, disk_full, sentence
 from .service import Service
 from .store import Caller
 from .uploads import PieceWriter
-from .validation import parse_body
+from .validation import is_json, parse_body
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ async def serve(service: Service, receive: Receive, send: Send) -> None:
             )
         except asyncio.TimeoutError:
             await socket.close("The token has expired. Get a new one and connect again.")
-    except asyncio.TimeoutError:
+    except (asyncio.TimeoutError, TimeoutError):
         await socket.close("The first message did not arrive in time.")
     except RefusalError as refusal:
         await socket.close(refusal.message)
@@ -111,6 +111,8 @@ async def _first(service: Service, socket: Socket) -> tuple[Caller, Talk] | None
         try:
             caller, talk = await asyncio.get_running_loop().run_in_executor(None, _begin, service, data)
         except RefusalError as refusal:
+            if refusal.status == 400:  # nothing that could be tried again
+                raise
             await socket.write(_json({"error": refusal.message, "success": False}))
             continue
         await socket.write(_json({"success": True, "uuid": str(uuids.uuid4())}))
@@ -126,6 +128,8 @@ def _begin(service: Service, data: bytes) -> tuple[Caller, Talk]:
     try:
         values = parse_body(data)
     except RefusalError:
+        if is_json(data):
+            raise
         raise RefusalError(401, "Token invalid") from None
     try:
         caller = service.accounts.tokens.read(values.get("token") or "")
@@ -144,7 +148,7 @@ def _begin(service: Service, data: bytes) -> tuple[Caller, Talk]:
         if service.store.upload(uuid, caller) is None:
             raise RefusalError(404, f"Tempfile with UUID '{uuid[:80]}' not found")
         return caller, lambda socket: _upload(service, caller, uuid, socket)
-    raise RefusalError(400, "'target' must be 'cluster' or 'file_upload'")
+    raise RefusalError(404, "'target' must be 'cluster' or 'file_upload'")
 
 
 async def _upload(service: Service, caller: Caller, uuid: str, socket: Socket) -> None:

@@ -435,7 +435,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/dataset/content",
         "Read rows of one column",
         (
-            _name("column_name"),
+            Field("column_name", "str", True, NAME),
             Field("number_of_rows", "int", False, minimum=1, maximum=MAX_CONTENT_ROWS),
             Field("row_offset", "int", False, minimum=0, maximum=1_000_000_000, default=0),
             _uuid(),
