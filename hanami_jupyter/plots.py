@@ -16,7 +16,9 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.patches import RegularPolygon
 from matplotlib.ticker import MaxNLocator
 
+from hanami_jupyter import shown
 from hanami_jupyter.protocol import template as grammar
+from hanami_jupyter.shown import confusion, names, pair, pictures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,9 +38,9 @@ _ON_LIGHT = {"text": "#212121", "ground": "#ffffff"}
 def is_dark() -> bool:
     """Return whether figures are drawn for a dark notebook.
 
-    A notebook does not tell the kernel its theme. What is known is matplotlib's own style
-    (``plt.style.use("dark_background")``), and the environment variable ``HANAMI_THEME``
-    (``dark`` or ``light``), which goes first.
+    The environment variable ``HANAMI_THEME`` (``dark`` or ``light``) goes first. A notebook does not tell
+    the kernel its theme, but a panel that it shows does; before the first one, matplotlib's own style counts
+    (``plt.style.use("dark_background")``).
 
     Examples
     --------
@@ -48,6 +50,8 @@ def is_dark() -> bool:
     theme = os.environ.get("HANAMI_THEME", "").lower()
     if theme in {"dark", "light"}:
         return theme == "dark"
+    if shown.notebook.dark is not None:
+        return shown.notebook.dark
     red, green, blue = mpl.colors.to_rgb(mpl.rcParams["axes.facecolor"])
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
 
@@ -91,102 +95,11 @@ def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-# -- what is right
-
-
-def labels(values: ArrayLike) -> NDArray[np.int64]:
-    """Return class numbers for labels ``(n,)`` or outputs and one-hot rows ``(n, classes)``.
-
-    Parameters
-    ----------
-    values : array-like
-        Class numbers, or one value for each class and row.
-
-    Returns
-    -------
-    numpy.ndarray of int64
-        Shape ``(n,)``.
-
-    Raises
-    ------
-    ValueError
-        If the shape is neither, if there is no row, or if a label is not a whole number of at least 0.
-
-    Examples
-    --------
-    >>> labels([[0.1, 0.9], [0.8, 0.3]])
-    array([1, 0])
-    """
-    array = np.asarray(values)
-    if array.ndim not in {1, 2} or not array.size:
-        message = (
-            f"Labels have the shape {array.shape}. Give (rows,) class numbers or (rows, classes) values."
-        )
-        raise ValueError(message)
-    if array.ndim == 2 and array.shape[1] > 1:
-        if np.isnan(array).any():
-            message = "Some outputs are not numbers. Leave out the rows with NaN."
-            raise ValueError(message)
-        return np.asarray(array.argmax(axis=1), dtype=np.int64)
-    array = array.reshape(-1)
-    if not np.issubdtype(array.dtype, np.number) or (array < 0).any() or (array != np.floor(array)).any():
-        message = "Labels are whole numbers from 0. Map names to numbers, and give them as class_names."
-        raise ValueError(message)
-    return np.asarray(array, dtype=np.int64)
-
-
-def _pair(true: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    one, other = labels(true), labels(predicted)
-    if len(one) != len(other):
-        message = f"{len(one)} true labels stand against {len(other)} predictions. Give as many of each."
-        raise ValueError(message)
-    return one, other
-
-
-def confusion(true: ArrayLike, predicted: ArrayLike, classes: int | None = None) -> NDArray[np.int64]:
-    """Count how often each true class was taken for each class.
-
-    Parameters
-    ----------
-    true, predicted : array-like
-        Class numbers ``(n,)``, or values ``(n, classes)``.
-    classes : int, optional
-        How many classes there are; by default as many as occur.
-
-    Returns
-    -------
-    numpy.ndarray of int64
-        Shape ``(classes, classes)``, true classes down, predicted ones across.
-
-    Examples
-    --------
-    >>> confusion([0, 1, 1], [0, 1, 0])
-    array([[1, 0],
-           [1, 1]])
-    """
-    one, other = _pair(true, predicted)
-    size = max(int(one.max()), int(other.max())) + 1
-    size = max(
-        size, classes or 0, *(np.shape(values)[1] for values in (true, predicted) if np.ndim(values) == 2)
-    )
-    return np.bincount(one * size + other, minlength=size * size).reshape(size, size).astype(np.int64)
-
-
-def names(class_names: Sequence[str] | None, count: int) -> list[str]:
-    """Return the names of so many classes: those given, or their numbers."""
-    if class_names is None:
-        return [str(number) for number in range(count)]
-    if len(class_names) < count:
-        message = f"{len(class_names)} class names stand against {count} classes. Give one for each."
-        raise ValueError(message)
-    return list(map(str, class_names[:count]))
+# -- the figures
 
 
 def _noun(class_names: Sequence[str] | None, counts: NDArray[np.int64]) -> str:
     return "digits" if class_names is None and len(counts) == 10 else "rows"
-
-
-# -- the figures
 
 
 def plot_accuracy(
@@ -362,7 +275,7 @@ def plot_misclassified(
     >>> axes[0].figure.get_suptitle()
     '1 of 2 wrong'
     """
-    one, other = _pair(true, outputs)
+    one, other = pair(true, outputs)
     stack = pictures(images, len(one), shape)
     classes = names(class_names, int(max(one.max(), other.max())) + 1)
     wrong = np.flatnonzero(one != other)
@@ -393,22 +306,6 @@ def _bar(ax: Axes, value: float, colours: dict[str, str]) -> None:
     for end, colour in ((1.0, track), (value, mpl.colors.to_rgba(CATEGORIES[1]))):
         ax.plot([0, end], [-0.06, -0.06], color=colour, linewidth=2.5, transform=ax.transAxes, clip_on=False)
     ax.text(0.5, -0.11, f"{100 * value:.0f} %", ha="center", va="top", fontsize=7, transform=ax.transAxes)
-
-
-def pictures(images: ArrayLike, rows: int, shape: tuple[int, int] | None) -> NDArray[Any]:
-    """Return images as ``(rows, height, width)``; rows of pixels become square unless a shape is given."""
-    array = np.asarray(images)
-    if array.ndim not in {2, 3} or len(array) != rows:
-        message = f"Images have the shape {array.shape} for {rows} labels. Give ({rows}, pixels)."
-        raise ValueError(message)
-    if array.ndim == 3:
-        return array
-    side = int(np.sqrt(array.shape[1]))
-    height, width = shape or (side, side)
-    if height * width != array.shape[1]:
-        message = f"{array.shape[1]} pixels are no image of {height} by {width}. Say the size with shape=."
-        raise ValueError(message)
-    return array.reshape(rows, height, width)
 
 
 def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax: Axes | None = None) -> Axes:

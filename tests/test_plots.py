@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 
 from hanami_jupyter import plots
 from hanami_jupyter.protocol.template import parse
+from hanami_jupyter.shown import confusion, notebook
 
 TRUE = np.array([0, 1, 2, 2])
 OUTPUTS = np.array([[0.9, 0.0, 0.1], [0.2, 0.7, 0.0], [0.1, 0.2, 0.3], [0.0, 0.8, 0.4]])
@@ -66,7 +67,7 @@ def test_ten_classes_are_called_digits_and_a_given_axes_is_used():
 
 
 def test_confusion_counts_and_names_the_worst_mistake():
-    assert plots.confusion(TRUE, OUTPUTS).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    assert confusion(TRUE, OUTPUTS).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     ax = plots.plot_confusion_matrix(TRUE, OUTPUTS)
     assert ax.get_title() == "1 of 4 wrong, most often 2 taken for 1"
     assert isinstance(ax.images[0].norm, mpl.colors.LogNorm)
@@ -146,6 +147,13 @@ def test_a_dark_style_is_followed():
     assert not plots.is_dark()
     with plt.style.context("dark_background"):
         assert plots.is_dark()
+
+
+def test_what_a_shown_panel_tells_goes_before_the_style_and_behind_the_variable(monkeypatch):
+    monkeypatch.setattr(notebook, "dark", True)
+    assert plots.is_dark()
+    monkeypatch.setenv("HANAMI_THEME", "light")
+    assert not plots.is_dark()
 
 
 def test_colours_are_those_of_the_one_palette_file():

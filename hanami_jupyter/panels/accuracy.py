@@ -13,7 +13,7 @@ import numpy as np
 import traitlets
 from matplotlib import image as pictures
 
-from hanami_jupyter import plots
+from hanami_jupyter import shown
 from hanami_jupyter.panels.base import Panel, PanelError, card
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Accuracy(Panel):
         class_names: Sequence[str] | None = None,
         shape: tuple[int, int] | None = None,
     ) -> None:
-        self._true = plots.labels(labels)
+        self._true = shown.labels(labels)
         count = np.shape(labels)[1] if np.ndim(labels) == 2 else int(self._true.max()) + 1
         self._count = max(count, len(class_names or ()))
         if self._count > _MOST_CLASSES:
@@ -88,9 +88,9 @@ class Accuracy(Panel):
                 f"There are {self._count} classes, and the panel shows {_MOST_CLASSES} at most. Group some."
             )
             raise ValueError(message)
-        self._images = None if images is None else plots.pictures(images, len(self._true), shape)
+        self._images = None if images is None else shown.pictures(images, len(self._true), shape)
         self._answers: dict[str, _Answers] = {}
-        super().__init__(classes=plots.names(class_names, self._count))
+        super().__init__(classes=shown.names(class_names, self._count))
 
     @classmethod
     def of_dataset(
@@ -165,7 +165,7 @@ class Accuracy(Panel):
         self._feed.call(lambda: self._added(run, answers, {"right": share, "seconds": seconds}))
 
     def _read(self, outputs: ArrayLike) -> _Answers:
-        predicted = plots.labels(outputs)
+        predicted = shown.labels(outputs)
         if len(predicted) != len(self._true):
             message = f"{len(predicted)} answers stand against {len(self._true)} labels. Give one for each."
             raise ValueError(message)
@@ -190,7 +190,7 @@ class Accuracy(Panel):
     def _select(self, run: str, **traits: object) -> None:
         predicted = self._answers[run].predicted
         rows, wrong = len(self._true), int((predicted != self._true).sum())
-        counts = plots.confusion(self._true, predicted, self._count)
+        counts = shown.confusion(self._true, predicted, self._count)
         self.write(
             selected=run,
             matrix=counts.tolist(),

@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 from IPython.core.getipython import get_ipython
 
+from hanami_jupyter import shown
 from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.panels.feed import Feed, feed_of
 
@@ -68,6 +69,7 @@ class Panel(anywidget.AnyWidget):
         self._feed: Feed = feed_of(self if owner is None else owner)
         super().__init__(**traits)
         self.on_msg(self._receive)
+        self._layout = self.layout
         self._cell = _Cell(self)
         self.refresh()
 
@@ -152,8 +154,10 @@ class Panel(anywidget.AnyWidget):
             if not self.closed:
                 self.send(answer)
 
-    def do_refresh(self) -> None:
-        """Bring a view that was just drawn up to date."""
+    def do_refresh(self, *, dark: bool | None = None) -> None:
+        """Bring a view that was just drawn up to date; it tells how the notebook looks."""
+        if dark is not None:
+            shown.notebook.dark = dark
         self.refresh()
 
     # -- the end
@@ -171,6 +175,7 @@ class Panel(anywidget.AnyWidget):
         self._cell.leave()
         with self._closing:
             super().close()
+            self._layout.close()  # a widget of its own, which nobody else closes
 
     # -- how it looks without widgets
 
@@ -199,9 +204,12 @@ class Panel(anywidget.AnyWidget):
             done.wait(_SNAPSHOT_LIMIT)
         return Snapshot(type(self).__name__, self._html())
 
+    def _repr_html_(self) -> str:
+        return self._html()  # what a closed panel shows: ipywidgets takes its mimebundle away
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         still = {"text/plain": repr(self), "text/html": self._html()}
-        live = None if self.closed else super()._repr_mimebundle_(**kwargs)
+        live = super()._repr_mimebundle_(**kwargs)
         return still if live is None else ({**live[0], **still}, live[1])
 
 

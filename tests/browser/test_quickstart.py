@@ -19,7 +19,18 @@ def test_quickstart_trains_and_shows_its_accuracy(open_notebook, theme):
     figures.nth(3).wait_for()  # template, accuracy, confusion, mistakes
     assert figures.first.bounding_box()["width"] > 100
     notebook.screenshot(f"quickstart-panel-{theme}")
+    assert ground(notebook.page, figures.nth(1)) == theme  # the panel told how the notebook looks
     figures.nth(1).scroll_into_view_if_needed()
     notebook.screenshot(f"quickstart-accuracy-{theme}")
     figures.nth(3).scroll_into_view_if_needed()
     notebook.screenshot(f"quickstart-mistakes-{theme}")
+
+
+def ground(page, figure):
+    """Tell whether a figure's corner is light or dark."""
+    corner = """image => {
+        const canvas = document.createElement("canvas");
+        canvas.getContext("2d").drawImage(image, 0, 0);
+        return canvas.getContext("2d").getImageData(2, 2, 1, 1).data[0];
+    }"""
+    return "dark" if figure.evaluate(corner) < 128 else "light"

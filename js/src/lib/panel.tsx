@@ -3,6 +3,7 @@ import { type ComponentChildren, createContext, render } from "preact";
 import { useContext, useEffect, useMemo, useState } from "preact/hooks";
 import "./panel.css";
 import { Commands, type Model, useKernelGone, useTrait, type Waiting } from "./model";
+import { luminance } from "./palette";
 
 interface Panel {
   model: Model;
@@ -88,14 +89,24 @@ function Notices() {
   );
 }
 
+/** Whether the view stands on a dark ground: the text's colour is the brighter one. */
+export function isDark(el: HTMLElement): boolean {
+  const card = el.querySelector(".hanami") ?? el;
+  const colour =
+    getComputedStyle(card)
+      .color.match(/[\d.]+/g)
+      ?.map(Number) ?? [];
+  return luminance(colour.length >= 3 ? colour.slice(0, 3) : [0, 0, 0]) > 0.4;
+}
+
 function Root({ model, el, children }: { model: Model; el: HTMLElement; children: ComponentChildren }) {
   const gone = useKernelGone(el);
   const [waiting, setWaiting] = useState<Waiting>("no");
   const commands = useMemo(() => new Commands(model, setWaiting), [model]);
   useEffect(() => {
-    commands.send("refresh").catch(() => {});
+    commands.send("refresh", { dark: isDark(el) }).catch(() => {});
     return () => commands.close();
-  }, [commands]);
+  }, [commands, el]);
   return (
     <Context.Provider value={{ model, commands, gone }}>
       <WaitingContext.Provider value={waiting}>{children}</WaitingContext.Provider>

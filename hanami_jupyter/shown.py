@@ -1,0 +1,125 @@
+"""What panels and figures share: class numbers, their counts, pictures, and whether the notebook is dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+class Notebook:
+    """What the front end told of itself; None until a panel was shown."""
+
+    dark: bool | None = None
+
+
+notebook = Notebook()
+
+
+def labels(values: ArrayLike) -> NDArray[np.int64]:
+    """Return class numbers for labels ``(n,)`` or outputs and one-hot rows ``(n, classes)``.
+
+    Parameters
+    ----------
+    values : array-like
+        Class numbers, or one value for each class and row.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        Shape ``(n,)``.
+
+    Raises
+    ------
+    ValueError
+        If the shape is neither, if there is no row, or if a label is not a whole number of at least 0.
+
+    Examples
+    --------
+    >>> labels([[0.1, 0.9], [0.8, 0.3]])
+    array([1, 0])
+    """
+    array = np.asarray(values)
+    if array.ndim not in {1, 2} or not array.size:
+        message = (
+            f"Labels have the shape {array.shape}. Give (rows,) class numbers or (rows, classes) values."
+        )
+        raise ValueError(message)
+    if array.ndim == 2 and array.shape[1] > 1:
+        if np.isnan(array).any():
+            message = "Some outputs are not numbers. Leave out the rows with NaN."
+            raise ValueError(message)
+        return np.asarray(array.argmax(axis=1), dtype=np.int64)
+    array = array.reshape(-1)
+    if not np.issubdtype(array.dtype, np.number) or (array < 0).any() or (array != np.floor(array)).any():
+        message = "Labels are whole numbers from 0. Map names to numbers, and give them as class_names."
+        raise ValueError(message)
+    return np.asarray(array, dtype=np.int64)
+
+
+def pair(true: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return true and predicted class numbers, of one length."""
+    one, other = labels(true), labels(predicted)
+    if len(one) != len(other):
+        message = f"{len(one)} true labels stand against {len(other)} predictions. Give as many of each."
+        raise ValueError(message)
+    return one, other
+
+
+def confusion(true: ArrayLike, predicted: ArrayLike, classes: int | None = None) -> NDArray[np.int64]:
+    """Count how often each true class was taken for each class.
+
+    Parameters
+    ----------
+    true, predicted : array-like
+        Class numbers ``(n,)``, or values ``(n, classes)``.
+    classes : int, optional
+        How many classes there are; by default as many as occur.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        Shape ``(classes, classes)``, true classes down, predicted ones across.
+
+    Examples
+    --------
+    >>> confusion([0, 1, 1], [0, 1, 0])
+    array([[1, 0],
+           [1, 1]])
+    """
+    one, other = pair(true, predicted)
+    size = max(int(one.max()), int(other.max())) + 1
+    size = max(
+        size, classes or 0, *(np.shape(values)[1] for values in (true, predicted) if np.ndim(values) == 2)
+    )
+    return np.bincount(one * size + other, minlength=size * size).reshape(size, size).astype(np.int64)
+
+
+def names(class_names: Sequence[str] | None, count: int) -> list[str]:
+    """Return the names of so many classes: those given, or their numbers."""
+    if class_names is None:
+        return [str(number) for number in range(count)]
+    if len(class_names) < count:
+        message = f"{len(class_names)} class names stand against {count} classes. Give one for each."
+        raise ValueError(message)
+    return list(map(str, class_names[:count]))
+
+
+def pictures(images: ArrayLike, rows: int, shape: tuple[int, int] | None) -> NDArray[Any]:
+    """Return images as ``(rows, height, width)``; rows of pixels become square unless a shape is given."""
+    array = np.asarray(images)
+    if array.ndim not in {2, 3} or len(array) != rows:
+        message = f"Images have the shape {array.shape} for {rows} labels. Give ({rows}, pixels)."
+        raise ValueError(message)
+    if array.ndim == 3:
+        return array
+    side = int(np.sqrt(array.shape[1]))
+    height, width = shape or (side, side)
+    if height * width != array.shape[1]:
+        message = f"{array.shape[1]} pixels are no image of {height} by {width}. Say the size with shape=."
+        raise ValueError(message)
+    return array.reshape(rows, height, width)
