@@ -34,5 +34,5 @@ $(VENV)/.demo $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(BIN)/py
 $(BUNDLES): js/package-lock.json js/build.py $(shell find js/src js/*.json js/*.mjs js/*.ts -type f 2>/dev/null) | $(BIN)/python
 	@echo "building the panels"
 	@$(BIN)/python js/build.py install --no-save --no-audit --no-fund --silent
-	@$(BIN)/python js/build.py run --silent build
+	@$(BIN)/python js/build.py run --silent build >/dev/null
 	@touch $@
