@@ -14,7 +14,7 @@ from hanami_jupyter.client.hanami_exceptions import (
     HanamiException,
     UnexpectedAnswerException,
 )
-from hanami_jupyter.client.transport import Socket, Verify, call
+from hanami_jupyter.client.transport import Socket, Verify, call, features
 from hanami_jupyter.protocol.template import Template
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class DirectIO:
         for _ in self._pipeline(parts, TRAIN, count):
             pass
 
-    def request(self, inputs: Rows) -> NDArray[np.float32]:
+    def request(self, inputs: Rows) -> NDArray[np.float32] | dict[str, NDArray[np.float32]]:
         """Return what the cluster answers, one cycle for each row.
 
         Parameters
@@ -160,7 +160,7 @@ class DirectIO:
         Returns
         -------
         numpy.ndarray of float32, shape (m,) or (n, m)
-            The values of the output hexagon.
+            The values of the output hexagon; of a cluster with several, a dictionary of them by name.
 
         Raises
         ------
@@ -172,9 +172,22 @@ class DirectIO:
         fed, single = self._rows(inputs, 0)
         count = _same_length(fed)
         parts = [(name, rows, INPUT) for name, rows in fed.items()]
-        answers = [_values(answer) for answer in self._pipeline(parts, REQUEST, count)]
-        found = np.stack(answers) if answers else np.empty((0, 0), np.float32)
-        return found[0] if single else found
+        found: dict[str, list[NDArray[np.float32]]] = {}
+        for answers in self._pipeline(parts, REQUEST, count, self.frames()):
+            for name, values in map(_values, answers):
+                found.setdefault(name, []).append(values)
+        arrays = {name: rows[0] if single else np.stack(rows) for name, rows in found.items()}
+        if len(arrays) > 1:
+            return arrays
+        return next(iter(arrays.values()), np.empty((0, 0), np.float32))
+
+    def frames(self) -> int:
+        """Return how many frames answer a request: ours sends one for each output."""
+        outputs = len(self.names()[1])
+        if outputs <= 1:
+            return 1
+        _, address, verify = self._where
+        return outputs if features(address, verify) else 1
 
     def _rows(self, values: Rows, side: int) -> tuple[dict[str, NDArray[np.float32]], bool]:
         """Return the rows for each hexagon, and whether a single row was given."""
@@ -199,40 +212,55 @@ class DirectIO:
         return names[0]
 
     def _pipeline(
-        self, parts: list[tuple[str, NDArray[np.float32], int]], process: int, count: int
-    ) -> Iterator[bytes]:
-        """Send ``count`` rows, several under way, and yield the last answer of each row."""
+        self, parts: list[tuple[str, NDArray[np.float32], int]], process: int, count: int, frames: int = 1
+    ) -> Iterator[list[bytes]]:
+        """Send ``count`` rows, several messages under way, and yield the last answers of each row."""
+        last = len(parts) - 1
         heads = [
-            head(name, rows.shape[1], last=part is parts[-1], process=process, target=target)
-            for part in parts
-            for name, rows, target in [part]
+            head(name, rows.shape[1], last=part == last, process=process, target=target)
+            for part, (name, rows, target) in enumerate(parts)
         ]
-        views = [(memoryview(rows.tobytes()), 4 * rows.shape[1]) for _, rows, _ in parts]
+        views = [
+            (rows.reshape(-1).data.cast("B") if rows.size else memoryview(b""), 4 * rows.shape[1])
+            for _, rows, _ in parts
+        ]
         waiting: deque[int] = deque()
         room = WINDOW
-        for row in range(count):
-            for part, (view, width) in enumerate(views):
-                self._send(heads[part] + view[row * width : (row + 1) * width], first=not waiting)
-                waiting.append(part)
-                while len(waiting) >= room:
-                    answer = self._receive()
-                    room = min(WINDOW, max(1, ANSWERS_UNDER_WAY // (len(answer) + 16)))
-                    if waiting.popleft() == len(parts) - 1:
-                        yield answer
-        while waiting:
-            answer = self._receive()
-            if waiting.popleft() == len(parts) - 1:
-                yield answer
+        try:
+            for row in range(count):
+                for part, (view, width) in enumerate(views):
+                    self._send(heads[part] + view[row * width : (row + 1) * width], first=not waiting)
+                    waiting.append(part)
+                    while len(waiting) >= room:
+                        answers = self._answers(frames if waiting[0] == last else 1)
+                        room = min(WINDOW, max(1, ANSWERS_UNDER_WAY // sum(len(a) + 16 for a in answers)))
+                        if waiting.popleft() == last:
+                            yield answers
+            while waiting:
+                answers = self._answers(frames if waiting[0] == last else 1)
+                if waiting.popleft() == last:
+                    yield answers
+        finally:
+            if waiting and self._socket is not None:
+                self._socket.close()  # answers under way would be taken for those of the next call
 
-    def exchange(self, name: str, values: ArrayLike, *, last: bool, process: int, target: int) -> bytes:
-        """Send one message and return its answer."""
+    def _answers(self, frames: int) -> list[bytes]:
+        return [self._receive() for _ in range(frames)]
+
+    def exchange(self, name: str, values: ArrayLike, *, last: bool, process: int, target: int) -> list[bytes]:
+        """Send one message and return its answers."""
         import numpy as np  # noqa: PLC0415
 
         row = np.ascontiguousarray(values, dtype="<f4").ravel()
-        self._send(
-            head(name, len(row), last=last, process=process, target=target) + row.tobytes(), first=True
-        )
-        return self._receive()
+        frames = self.frames() if last and process == REQUEST else 1
+        message = head(name, len(row), last=last, process=process, target=target) + row.tobytes()
+        self._send(message, first=True)
+        try:
+            return self._answers(frames)
+        except BaseException:
+            if self._socket is not None:
+                self._socket.close()
+            raise
 
     def _send(self, message: bytes, *, first: bool) -> None:
         """Send; if nothing is under way and the connection has gone meanwhile, connect anew."""
@@ -251,7 +279,7 @@ class DirectIO:
 
     def _receive(self) -> bytes:
         assert self._socket is not None  # noqa: S101 - for the type checker
-        return self._socket.receive()
+        return self._socket.receive_message()
 
 
 def _same_length(rows: Mapping[str, NDArray[np.float32]]) -> int:
@@ -263,8 +291,8 @@ def _same_length(rows: Mapping[str, NDArray[np.float32]]) -> int:
     return next(iter(lengths.values()), 0)
 
 
-def _values(answer: bytes) -> NDArray[np.float32]:
-    """Return the values of an answer."""
+def _values(answer: bytes) -> tuple[str, NDArray[np.float32]]:
+    """Return the name and the values of an answer."""
     import numpy as np  # noqa: PLC0415
     from google.protobuf.message import DecodeError  # noqa: PLC0415
 
@@ -278,7 +306,7 @@ def _values(answer: bytes) -> NDArray[np.float32]:
         text = answer[:100].decode("ascii", "replace")
         fault = f"The server answered '{text}' where values were expected. Is the direct mode still on?"
         raise UnexpectedAnswerException(fault, method="WEBSOCKET", path="/")
-    return np.fromiter(message.values, np.float32, len(message.values))
+    return message.bufferName, np.fromiter(message.values, np.float32, len(message.values))
 
 
 class Connection:
@@ -357,7 +385,7 @@ async def send_request_input(
     values: ArrayLike,
     is_last: bool,
     verify_connection: Verify = True,  # noqa: ARG001 - the connection has decided
-) -> NDArray[np.float32] | None:
+) -> NDArray[np.float32] | dict[str, NDArray[np.float32]] | None:
     """Send one row and get the cluster's answer.
 
     Parameters
@@ -376,7 +404,8 @@ async def send_request_input(
     Returns
     -------
     numpy.ndarray of float32, shape (m,), or None
-        The values of the output hexagon; None if more is to be sent.
+        The values of the output hexagon; of a cluster with several, a dictionary of them by name; None if
+        more is to be sent.
 
     Raises
     ------
@@ -387,7 +416,10 @@ async def send_request_input(
     --------
     See :func:`send_train_input`.
     """
-    answer = await asyncio.to_thread(
+    answers = await asyncio.to_thread(
         ws.io.exchange, hexagon_name, values, last=is_last, process=REQUEST, target=INPUT
     )
-    return _values(answer) if is_last else None
+    if not is_last:
+        return None
+    found = dict(map(_values, answers))
+    return found if len(found) > 1 else next(iter(found.values()))

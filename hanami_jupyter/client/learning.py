@@ -103,7 +103,7 @@ def predict(
     *,
     inputs: Links | None = None,
     callback: tasks.Progress | None = None,
-) -> NDArray[Any]:
+) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """Ask a cluster for its outputs.
 
     Parameters
@@ -124,7 +124,7 @@ def predict(
     Returns
     -------
     numpy.ndarray of float32, shape (m,) or (n, m)
-        The outputs.
+        The outputs; of a cluster with several, a dictionary of them by name.
 
     Raises
     ------
@@ -145,7 +145,10 @@ def predict(
     results = list(outputs)
     uuid = _request(token, address, cluster_uuid, data, fed, results, verify_connection, callback)
     try:
-        return datasets.download_dataset(token, address, uuid, None, verify_connection)
+        found = {
+            name: datasets.download_dataset(token, address, uuid, name, verify_connection) for name in results
+        }
+        return found if len(found) > 1 else found[results[0]]
     finally:
         datasets.delete_dataset(token, address, uuid, verify_connection)
 

@@ -437,6 +437,23 @@ _NETWORK = (
         "The proxy on the way to {address} fails. Check HTTP_PROXY and NO_PROXY.",
     ),
     _Fault(
+        (ConnectionRefusedError,),
+        exceptions.ConnectionException,
+        False,
+        "Nothing listens at {address}. Check the address, and that the server runs.",
+    ),
+    _Fault(
+        (
+            urllib3.exceptions.NewConnectionError,
+            socket.gaierror,
+            requests.exceptions.InvalidURL,
+            UnicodeError,
+        ),
+        exceptions.ConnectionException,
+        False,
+        "{address} cannot be reached. Check the name, the port and the network.",
+    ),
+    _Fault(
         (requests.ConnectTimeout,),
         exceptions.TimeoutException,
         False,
@@ -453,23 +470,6 @@ _NETWORK = (
         True,
         "{address} took {request} but gave no answer within {answer:g} s. The server may hang: look at its "
         "log, or restart it.",
-    ),
-    _Fault(
-        (ConnectionRefusedError,),
-        exceptions.ConnectionException,
-        False,
-        "Nothing listens at {address}. Check the address, and that the server runs.",
-    ),
-    _Fault(
-        (
-            urllib3.exceptions.NewConnectionError,
-            socket.gaierror,
-            requests.exceptions.InvalidURL,
-            UnicodeError,
-        ),
-        exceptions.ConnectionException,
-        False,
-        "{address} cannot be reached. Check the name, the port and the network.",
     ),
     _Fault(
         (BaseException,),
@@ -536,62 +536,62 @@ class Socket:
             raise
 
     def _connect(self, verify: Verify) -> websocket.WebSocket:
-        scheme, _, rest = self.address.partition("://")
-        options: dict[str, Any] = {}
-        if scheme == "https":
-            options["sslopt"] = _tls(_certificates(verify))
-        proxy = urllib.parse.urlsplit(proxies(self.address).get(scheme, ""))
-        if proxy.hostname:
-            options |= {
-                "http_proxy_host": proxy.hostname,
-                "http_proxy_port": proxy.port or 80,
-                "proxy_type": proxy.scheme or "http",
-            }
-            if proxy.username:
-                options["http_proxy_auth"] = (proxy.username, proxy.password or "")
-        fault = None
+        parts = urllib.parse.urlsplit(self.address)
+        proxy = urllib.parse.urlsplit(proxies(self.address).get(parts.scheme, ""))
         try:
             return websocket.create_connection(
-                f"{'wss' if scheme == 'https' else 'ws'}://{rest}/",
+                f"{'wss' if parts.scheme == 'https' else 'ws'}://{self.address.partition('://')[2]}/",
                 timeout=limits.connect,
-                http_no_proxy=[] if proxy.hostname else ["*"],
                 enable_multithread=True,
                 skip_utf8_validation=True,
                 suppress_origin=True,
-                **options,
+                **(_by_proxy(proxy, verify) if proxy.hostname else {"socket": _straight(parts, verify)}),
             )
         except (websocket.WebSocketException, OSError, ValueError) as error:
-            fault = network_fault(error, self.address, "WEBSOCKET", "/")
+            slow = isinstance(error, TimeoutError)
+            fault = network_fault(
+                requests.ConnectTimeout() if slow else error, self.address, "WEBSOCKET", "/"
+            )
         raise fault
 
     def _introduced(self, message: bytes, token: str) -> None:
-        try:
-            answer = json.loads(message)
-        except ValueError:
-            answer = {"error": "an answer that is no JSON"}
-        if answer.get("success"):
-            assert self._open is not None  # noqa: S101 - for the type checker
+        if b'"success":true' not in message.replace(b" ", b""):
+            raise self._refusal(message, str(token))
+        if self._open is not None:
             self._open.settimeout(limits.answer)
-            return
-        text = str(answer.get("error", "")).replace(str(token) or "\0", "***")
+
+    @staticmethod
+    def _refusal(message: bytes, token: str = "") -> exceptions.HanamiException:
+        try:
+            text = str(json.loads(message)["error"])
+        except (ValueError, TypeError, KeyError):
+            text = "The server answered something that is not of Hanami's protocol"
+        text = text.replace(token, "***") if token else text
         lower = text.lower()
         status = 401 if "jwt" in lower or "denied" in lower else 404 if "not found" in lower else 400
-        raise failure(Answer(status, "text/plain", text.encode()), "WEBSOCKET", "/")
+        return failure(Answer(status, "text/plain", text.encode()), "WEBSOCKET", "/")
 
     def send(self, frame: bytes) -> None:
         """Send one binary frame."""
-        self._guard(lambda socket: socket.send_binary(frame))
+        self._guard(lambda line: line.send_binary(frame))
 
     def send_text(self, text: str) -> None:
         """Send one text frame."""
-        self._guard(lambda socket: socket.send(text))
+        self._guard(lambda line: line.send(text))
 
     def receive(self) -> bytes:
         """Return the next frame's content."""
-        data = self._guard(lambda socket: socket.recv())
+        data = self._guard(lambda line: line.recv())
         if data == "":
             raise self._fault(websocket.WebSocketConnectionClosedException("closed"))
         return data.encode() if isinstance(data, str) else bytes(data)
+
+    def receive_message(self) -> bytes:
+        """Return the next frame's content; raise if it is a refusal, which our server sends as JSON."""
+        data = self.receive()
+        if data[:1] == b"{":  # no message of the protocol begins so
+            raise self._refusal(data)
+        return data
 
     def _guard(self, act: Any) -> Any:
         fault = None
@@ -617,19 +617,48 @@ class Socket:
         if self._slots is None:
             return
         slots, self._slots = self._slots, None
-        socket, self._open = self._open, None
+        line, self._open = self._open, None
         slots.give_socket()
-        if socket is not None:
+        if line is not None:
             with suppress(websocket.WebSocketException, OSError):
-                socket.close(timeout=1)
+                line.close(timeout=1)
 
     def __del__(self) -> None:
         if getattr(self, "_slots", None) is not None:
             self.close()
 
 
-def _tls(verify: Verify) -> dict[str, Any]:
-    if verify is False:
-        return {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-    trusted = certifi.where() if verify is True else str(verify)
-    return {"ca_cert_path" if os.path.isdir(trusted) else "ca_certs": trusted}
+def _straight(parts: urllib.parse.SplitResult, verify: Verify) -> socket.socket:
+    """Connect without a proxy; left to itself, the library would take one from the environment."""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    line = socket.create_connection((str(parts.hostname), port), limits.connect)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if parts.scheme != "https":
+        return line
+    try:
+        return _context(verify).wrap_socket(line, server_hostname=parts.hostname)
+    except BaseException:
+        line.close()
+        raise
+
+
+def _by_proxy(proxy: urllib.parse.SplitResult, verify: Verify) -> dict[str, Any]:
+    return {
+        "http_proxy_host": proxy.hostname,
+        "http_proxy_port": proxy.port or 80,
+        "proxy_type": proxy.scheme or "http",
+        "http_proxy_auth": (proxy.username, proxy.password or "") if proxy.username else None,
+        "sslopt": {"context": _context(verify)},
+    }
+
+
+def _context(verify: Verify) -> ssl.SSLContext:
+    """Return how TLS is checked, as for requests."""
+    trusted = _certificates(verify)
+    if trusted is False:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    place = certifi.where() if trusted is True else str(trusted)
+    folder = os.path.isdir(place)
+    return ssl.create_default_context(cafile=None if folder else place, capath=place if folder else None)

@@ -234,7 +234,7 @@ def _acknowledged(socket: Socket, waiting: deque[int]) -> int:
 
     from hanami_jupyter.protocol.hanami_messages_pb2 import FileUploadResponse_Message  # noqa: PLC0415
 
-    answer = socket.receive()
+    answer = socket.receive_message()
     try:
         response = FileUploadResponse_Message.FromString(answer)
     except DecodeError:

@@ -16,7 +16,8 @@ __all__ = ["show_versions"]
 
 PACKAGES = (
     "hanami-jupyter", "anywidget", "ipykernel", "ipython", "ipywidgets", "jupyterlab", "matplotlib",
-    "notebook", "numba", "numpy", "pandas", "protobuf", "requests", "starlette", "urllib3", "uvicorn", "websocket-client",
+    "notebook", "numba", "numpy", "pandas", "protobuf", "requests", "starlette",
+    "urllib3", "uvicorn", "websocket-client",
 )  # fmt: skip
 
 

@@ -146,6 +146,11 @@ def make_peer() -> Iterator[Callable[[Callable[[Request], Canned] | Canned], Fak
         peer.close()
 
 
+@pytest.fixture
+def fake_peer(make_peer: Any) -> Any:
+    return make_peer
+
+
 @pytest.fixture(scope="session")
 def canned() -> type[Canned]:
     return Canned
