@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 BUNDLES := hanami_jupyter/static/.built
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+ifdef HANAMI_DATA_DIR
+export HANAMI_DATA_DIR := $(abspath $(HANAMI_DATA_DIR))
+endif
+
 .PHONY: demo test lab bench docs clean
 
 demo: $(VENV)/.demo $(BUNDLES)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hanami_jupyter.data import VARIABLE
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -76,6 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ImportError as error:
         sys.stderr.write(f"The demo needs {error.name}: pip install 'hanami-jupyter[demo]'\n")
         return 1
+    if VARIABLE in os.environ:  # the notebook runs in a folder of its own
+        os.environ[VARIABLE] = str(Path(os.environ[VARIABLE]).absolute())
     output.mkdir(parents=True, exist_ok=True)
     node = execute(notebook())
     nbformat.write(node, output / f"{NAME}.ipynb")
