@@ -11,8 +11,9 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 
@@ -144,6 +145,16 @@ async def _serve(config: Config, service: Service, server: Server, taken: socket
         task.cancel()
 
 
+def _run_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where it exists: half the time of a direct message goes into the event loop."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:  # pragma: no cover - Windows
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
 def run(config: Config, environment: dict[str, str]) -> None:
     """Run a backend until it is told to stop.
 
@@ -155,7 +166,7 @@ def run(config: Config, environment: dict[str, str]) -> None:
     taken = listen(config)
     service = Service(config, environment)
     try:
-        asyncio.run(_serve(config, service, make_server(config, service), taken))
+        _run_loop(_serve(config, service, make_server(config, service), taken))
     finally:
         taken.close()
         with suppress(OSError):

@@ -115,6 +115,12 @@ def round_trip(link: Direct, frame: bytes) -> list[bytes]:
         ]
 
 
+def timed(link: Direct, frame: bytes) -> tuple[list[bytes], float]:
+    """Return the answer to a frame and how long it took."""
+    began = time.perf_counter()
+    return round_trip(link, frame), time.perf_counter() - began
+
+
 async def talk(service: Service, uuid: str, socket: Socket) -> None:
     """Serve the direct connection of a cluster until it ends."""
     loop = asyncio.get_running_loop()
@@ -124,16 +130,15 @@ async def talk(service: Service, uuid: str, socket: Socket) -> None:
             quick = False
             while True:
                 frame, _text = await socket.read()
-                began = time.perf_counter()
                 try:
                     if quick and link.ready:
-                        answers = round_trip(link, frame)
+                        answers, seconds = timed(link, frame)
                     else:
-                        answers = await loop.run_in_executor(None, round_trip, link, frame)
+                        answers, seconds = await loop.run_in_executor(None, timed, link, frame)
                 except (RefusalError, ValueError) as error:
                     await socket.write_error(sentence(error))
                     continue
-                quick = time.perf_counter() - began < _QUICK
+                quick = seconds < _QUICK
                 for answer in answers:
                     await socket.write(answer)
     finally:

@@ -289,8 +289,6 @@ class LocalDirect:
         if buffer is None and name not in known:
             kind = "output" if expected else "input"
             raise ValueError(f"There is no {kind} '{name}'. The cluster has: {', '.join(known)}.")
-        if not np.isfinite(values).all():
-            raise ValueError(f"A value for '{name}' is no finite number. Send finite numbers only.")
         if buffer is None or buffer.shape[1] < len(values):
             buffers[name] = values.reshape(1, -1).copy()
         else:
