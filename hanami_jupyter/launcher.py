@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import hashlib
 import json
 import os
@@ -32,6 +31,7 @@ APP = "hanami-jupyter"
 FOREVER = "forever"
 START_LIMIT = 60.0  # seconds until a backend has to answer
 STOP_LIMIT = 5.0  # seconds from SIGTERM to SIGKILL
+LEFT_ALONE = 60.0  # seconds after which the folder of an ended backend may go
 SHOWN_LINES = 15  # of the child's output that an error shows
 _PRIVATE = ("HANAMI_PW", "HANAMI_PASSPHRASE", "HANAMI_USER", "HANAMI_ADDRESS")
 
@@ -385,14 +385,16 @@ def _launch(folder: Path, persistent: bool, timeout: float, log_level: str) -> R
     while time.monotonic() < until:
         if child.poll() is not None:
             reason = f"The embedded backend ended with exit code {child.returncode} while it started."
-            return Failed(reason, _tail(log, SHOWN_LINES, offset))
+            return Failed(reason, _tail(log, LEFT_ALONE = 60.0  # seconds after which the folder of an ended backend may go
+SHOWN_LINES, offset))
         if _info(folder).get("pid") == child.pid and (running := read(folder)) is not None:
             return running
         time.sleep(pause)
         pause = min(0.2, pause * 1.2)
     _end(psutil.Process(child.pid))
     reason = f"The embedded backend did not answer within {timeout:g} s."
-    return Failed(reason, _tail(log, SHOWN_LINES, offset))
+    return Failed(reason, _tail(log, LEFT_ALONE = 60.0  # seconds after which the folder of an ended backend may go
+SHOWN_LINES, offset))
 
 
 def _detached() -> dict[str, Any]:
@@ -461,9 +463,27 @@ def _ephemeral() -> Path:
     """Return the folder of this process's own backend."""
     folder = _own.get(os.getpid())
     if folder is None or not folder.is_dir():
+        _sweep()
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runtime_folder()))
         _own[os.getpid()] = folder
     return folder
+
+
+def _sweep() -> None:
+    """Remove what ended backends have left: their logs, kept until now for whoever asks why they ended."""
+    for folder in runtime_folder().glob("own-*"):
+        with suppress(OSError):
+            old = time.time() - folder.stat().st_mtime > LEFT_ALONE
+            if old and _process(_info(folder)) is None and not any(map(_lives, (folder / "leases").glob("*-*"))):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(lease: Path) -> bool:
+    pid, _, began = lease.name.partition("-")
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == began
+    except (psutil.Error, ValueError):
+        return False
 
 
 def _pointer(folder: Path) -> Path:
@@ -511,7 +531,7 @@ def _locked(path: Path) -> Iterator[None]:
 
             file.seek(0)
             while True:
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
                     break
             yield
