@@ -385,16 +385,14 @@ def _launch(folder: Path, persistent: bool, timeout: float, log_level: str) -> R
     while time.monotonic() < until:
         if child.poll() is not None:
             reason = f"The embedded backend ended with exit code {child.returncode} while it started."
-            return Failed(reason, _tail(log, LEFT_ALONE = 60.0  # seconds after which the folder of an ended backend may go
-SHOWN_LINES, offset))
+            return Failed(reason, _tail(log, SHOWN_LINES, offset))
         if _info(folder).get("pid") == child.pid and (running := read(folder)) is not None:
             return running
         time.sleep(pause)
         pause = min(0.2, pause * 1.2)
     _end(psutil.Process(child.pid))
     reason = f"The embedded backend did not answer within {timeout:g} s."
-    return Failed(reason, _tail(log, LEFT_ALONE = 60.0  # seconds after which the folder of an ended backend may go
-SHOWN_LINES, offset))
+    return Failed(reason, _tail(log, SHOWN_LINES, offset))
 
 
 def _detached() -> dict[str, Any]:
@@ -474,7 +472,8 @@ def _sweep() -> None:
     for folder in runtime_folder().glob("own-*"):
         with suppress(OSError):
             old = time.time() - folder.stat().st_mtime > LEFT_ALONE
-            if old and _process(_info(folder)) is None and not any(map(_lives, (folder / "leases").glob("*-*"))):
+            used = any(map(_lives, (folder / "leases").glob("*-*")))
+            if old and not used and _process(_info(folder)) is None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
