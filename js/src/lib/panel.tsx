@@ -89,11 +89,12 @@ function Notices() {
   );
 }
 
-/** Whether the view stands on a dark ground: the text's colour is the brighter one. */
-export function isDark(el: HTMLElement): boolean {
-  const card = el.querySelector(".hanami") ?? el;
+/** Whether the notebook is dark: JupyterLab says so, elsewhere the page's text is bright. */
+export function isDark(): boolean {
+  const told = document.body.dataset.jpThemeLight;
+  if (told) return told === "false";
   const colour =
-    getComputedStyle(card)
+    getComputedStyle(document.body)
       .color.match(/[\d.]+/g)
       ?.map(Number) ?? [];
   return luminance(colour.length >= 3 ? colour.slice(0, 3) : [0, 0, 0]) > 0.4;
@@ -104,9 +105,9 @@ function Root({ model, el, children }: { model: Model; el: HTMLElement; children
   const [waiting, setWaiting] = useState<Waiting>("no");
   const commands = useMemo(() => new Commands(model, setWaiting), [model]);
   useEffect(() => {
-    commands.send("refresh", { dark: isDark(el) }).catch(() => {});
+    commands.send("refresh", { dark: isDark() }).catch(() => {});
     return () => commands.close();
-  }, [commands, el]);
+  }, [commands]);
   return (
     <Context.Provider value={{ model, commands, gone }}>
       <WaitingContext.Provider value={waiting}>{children}</WaitingContext.Provider>

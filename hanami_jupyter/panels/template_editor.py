@@ -1,0 +1,172 @@
+"""The editor of cluster templates: text and hexagon grid side by side, one document."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import traitlets
+
+from hanami_jupyter.panels.base import Panel, PanelError, card
+from hanami_jupyter.protocol import template as grammar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hanami_jupyter.panels.login import Login
+    from hanami_jupyter.session import Session
+
+PRESETS: dict[str, str] = json.loads((Path(__file__).parent / "presets.json").read_text(encoding="utf-8"))
+_RADIUS, _STEP = 14.0, 28.0
+
+
+class TemplateEditor(Panel):
+    """Draw and write a cluster template; text and picture are two sides of it.
+
+    Parameters
+    ----------
+    template : str or Template, optional
+        What to begin with: a text, a parsed template, or the name of a preset (``"three in a row"``,
+        ``"wide"``, ``"deep"``, ``"three layers"``).
+    session : Session or Login, optional
+        Where clusters are created.
+
+    Examples
+    --------
+    >>> editor = hanami_jupyter.TemplateEditor("wide", session=session)  # doctest: +SKIP
+    >>> editor.template.hexagons  # doctest: +SKIP
+    ((1, 2, 1), (2, 1, 1), (2, 2, 1), (2, 3, 1), (3, 2, 1))
+    """
+
+    bundle_name: ClassVar[str] = "template_editor"
+    title = traitlets.Unicode("Template").tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+    connected = traitlets.Bool().tag(sync=True)
+    created = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        template: str | grammar.Template = "three in a row",
+        *,
+        session: Session | Login | None = None,
+    ) -> None:
+        self._session = session
+        self._cluster: pd.Series[Any] | None = None
+        text = template if isinstance(template, str) else template.text or template.canonical()
+        super().__init__(session, text=PRESETS.get(text, text), connected=session is not None)
+
+    @classmethod
+    def of_cluster(cls, session: Session | Login, cluster_uuid: str) -> TemplateEditor:
+        """Open the template of an existing cluster.
+
+        Parameters
+        ----------
+        session : Session or Login
+            The connection to the server.
+        cluster_uuid : str
+            The cluster.
+
+        Returns
+        -------
+        TemplateEditor
+            The editor; what is created in it is a new cluster.
+
+        Raises
+        ------
+        PanelError
+            If the server does not tell a cluster's template.
+
+        Examples
+        --------
+        >>> hanami_jupyter.TemplateEditor.of_cluster(session, cluster["uuid"])  # doctest: +SKIP
+        """
+        text = getattr(session, "session", session).cluster.get_cluster(cluster_uuid).get("template")
+        if not isinstance(text, str) or not text:
+            message = (
+                f"The server does not tell the template of cluster '{cluster_uuid}'. Open its file instead."
+            )
+            raise PanelError(message)
+        return cls(text, session=session)
+
+    @property
+    def template(self) -> grammar.Template:
+        """The parsed template; raises TemplateError with every problem while there is one."""
+        return grammar.parse(self.text)
+
+    @property
+    def cluster(self) -> pd.Series[Any]:
+        """The cluster that was created last."""
+        if self._cluster is None:
+            message = "No cluster was created yet. Press 'Create cluster' first."
+            raise PanelError(message)
+        return self._cluster
+
+    # -- commands
+
+    def do_create(self, name: str, text: str) -> None:
+        """Create a cluster from the text as it stands in the browser."""
+        if self._session is None:
+            message = "The editor has no session. Make it with TemplateEditor(session=…)."
+            raise PanelError(message)
+        grammar.parse(text)
+        session = getattr(self._session, "session", self._session)
+        self._cluster = session.cluster.create_cluster(name.strip(), text)
+        self.write(created=f"Cluster '{name.strip()}' was created.")
+
+    def do_save(self, name: str, text: str) -> str:
+        """Write the text into the notebook's folder; a file that is there is left alone."""
+        stem = "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in name.strip())
+        path = Path(f"{stem or 'template'}.hanami")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            message = f"There is a file '{path}' already. Choose another name, or remove it first."
+            raise PanelError(message) from None
+        return str(path)
+
+    # -- the static picture
+
+    def picture(self) -> str:
+        """Return the hexagons as a drawing, and the text."""
+        try:
+            template = self.template
+            pill, drawing = "valid", _drawing(template)
+        except grammar.TemplateError as error:
+            pill, drawing = f"{len(error.problems)} problems", ""
+        with card(self.title, pill, self.notice) as pieces:
+            pieces.append(f"{drawing}<pre>{html.escape(self.text)}</pre>")
+        return "".join(pieces)
+
+
+def _drawing(template: grammar.Template) -> str:
+    """Return an SVG of all layers side by side."""
+    ends = {place: ("input", name) for name, place in template.inputs.items()}
+    ends |= {place: ("output", name) for name, place in template.outputs.items()}
+    layers = sorted({z for _, _, z in template.hexagons})
+    columns = [x for x, _, _ in template.hexagons]
+    rows = [y for _, y, _ in template.hexagons]
+    wide = (max(columns) - min(columns) + 2.5) * _STEP
+    tall = (max(rows) - min(rows)) * _STEP * 0.87 + 2.4 * _STEP
+    shapes = []
+    for x, y, z in template.hexagons:
+        left = (x - min(columns) + 0.5 * (y % 2) + 0.8) * _STEP + layers.index(z) * wide
+        top = (y - min(rows)) * _STEP * 0.87 + 0.8 * _STEP
+        kind, name = ends.get((x, y, z), ("inner", ""))
+        label = f'<text y="{_RADIUS + 11:.0f}">{html.escape(name)}</text>' if name else ""
+        shapes.append(
+            f'<g class="hanami-hexagon hanami-{kind}" transform="translate({left:.1f} {top:.1f})">'
+            f'<polygon points="{_CORNERS}"/>{label}</g>'
+        )
+    width = wide * len(layers)
+    return (
+        f'<svg viewBox="0 0 {width:.0f} {tall:.0f}" width="{width:.0f}" height="{tall:.0f}" role="img" '
+        f'aria-label="{len(template.hexagons)} hexagons" style="max-width:100%">{"".join(shapes)}</svg>'
+    )
+
+
+_ANGLES = [math.pi / 3 * corner + math.pi / 6 for corner in range(6)]
+_CORNERS = " ".join(f"{_RADIUS * math.cos(angle):.1f},{_RADIUS * math.sin(angle):.1f}" for angle in _ANGLES)
