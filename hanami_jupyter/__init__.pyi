@@ -19,9 +19,14 @@ from hanami_jupyter.client import task as task
 from hanami_jupyter.client import user as user
 from hanami_jupyter.client.versions import show_versions as show_versions
 from hanami_jupyter.launcher import local as local
+from hanami_jupyter.panels.accuracy import Accuracy as Accuracy
+from hanami_jupyter.panels.login import Login as Login
+from hanami_jupyter.panels.login import login as login
 from hanami_jupyter.panels.task_progress import TaskProgress as TaskProgress
+from hanami_jupyter.panels.template_editor import TemplateEditor as TemplateEditor
 from hanami_jupyter.plots import plot_accuracy as plot_accuracy
 from hanami_jupyter.plots import plot_confusion_matrix as plot_confusion_matrix
+from hanami_jupyter.plots import plot_history as plot_history
 from hanami_jupyter.plots import plot_misclassified as plot_misclassified
 from hanami_jupyter.plots import show_template as show_template
 from hanami_jupyter.session import Session as Session
