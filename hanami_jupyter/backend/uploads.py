@@ -79,10 +79,19 @@ class OpenFile:
             while done < len(data):
                 done += os.pwrite(self._handle, data[done:] if done else data, position + done)
         except OSError as error:
-            return sentence(error) if disk_full(error) else "Failed to write data to disc"
+            if not disk_full(error):
+                return "Failed to write data to disc"
+            self._make_room()
+            return sentence(error)
         with self.lock:
             self.received.add(position, position + len(data))
         return ""
+
+    def _make_room(self) -> None:
+        """Give back what the file takes, or nothing could be deleted on a full disk; it begins anew."""
+        with self.lock:
+            os.ftruncate(self._handle, 0)
+            self.received = Received()
 
     def close(self) -> None:
         """Close the file."""

@@ -56,12 +56,8 @@ def opened(source: Source, *, unpack: bool = True) -> Iterator[memoryview]:
                 file.seek(0)
                 yield memoryview(_unpacked(file.read(), str(path)))
                 return
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                view = memoryview(mapped)
-                try:
-                    yield view
-                finally:
-                    view.release()
+            # closed when the last slice is gone: an exception under way still holds some
+            yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     else:
         data = source if isinstance(source, (bytes, bytearray, memoryview)) else source.read()
         yield memoryview(_unpacked(data, name_of(source, "the data")) if unpack else data)
@@ -244,7 +240,7 @@ def _acknowledged(socket: Socket, waiting: deque[int]) -> int:
         raise UnexpectedAnswerException(message, method="WEBSOCKET", path="/")
     if not response.success:
         said = response.errorMessage or "it gives no reason"
-        message = f"The server refused a piece of the upload: {said}."
+        message = f"The server refused a piece of the upload: {said.rstrip('.')}."
         raise BadRequestException(message, None, response.errorMessage, "WEBSOCKET", "/")
     return waiting.popleft()
 
