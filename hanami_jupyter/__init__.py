@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +47,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-class _ClientModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _ClientModules:  # importlib.abc would cost more than all the rest of this module
     """Lets ``from hanami_jupyter.cluster import …`` find the module in the client, as the same object."""
 
     def find_spec(
@@ -60,7 +58,7 @@ class _ClientModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         package, _, name = fullname.rpartition(".")
         if package == __name__ and _HOMES.get(name) == _CLIENT:
-            return importlib.util.spec_from_loader(fullname, self)
+            return importlib.machinery.ModuleSpec(fullname, self)  # type: ignore[arg-type] # by its methods, a loader
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
@@ -75,7 +73,7 @@ class _ClientModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 if not any(type(finder).__qualname__ == _ClientModules.__qualname__ for finder in sys.meta_path):
-    sys.meta_path.append(_ClientModules())
+    sys.meta_path.append(_ClientModules())  # type: ignore[arg-type] # by its methods, a finder
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -12,7 +12,7 @@ import click
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from traitlets import Unicode
+from traitlets import Float, Int, Unicode
 from traitlets.config import Configurable
 
 from hanami_jupyter.client.hanami_exceptions import HanamiException
@@ -48,6 +48,11 @@ class HanamiMagics(Magics, Configurable):
         "", help="Address of the server, where neither the command nor the session names one."
     ).tag(config=True)
     project = Unicode("", help="Project to work in, where nothing else names one.").tag(config=True)
+
+    poll = Float(0.2, min=0.05, help="Seconds between two looks at a task that is waited for.").tag(
+        config=True
+    )
+    max_rows = Int(60, min=4, help="Rows that the notebook shows of a table.").tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
@@ -88,8 +93,16 @@ class HanamiMagics(Magics, Configurable):
         with contextlib.redirect_stdout(said):
             answer = root.main(words, prog_name="%hanami", standalone_mode=False, obj=context)
         if isinstance(answer, Answer):
+            self._limit_rows(answer.value)
             return Text(answer.text()) if answer.value is None else answer.value
         return Text(said.getvalue().rstrip()) if said.getvalue() else None
+
+    def _limit_rows(self, value: Any) -> None:
+        """Make pandas show as many rows as are configured, once there is a table and only if they are."""
+        if self.trait_has_value("max_rows") and hasattr(value, "columns"):
+            import pandas as pd  # noqa: PLC0415 - loaded by the table
+
+            pd.set_option("display.max_rows", self.max_rows)
 
     def context(self, cell: str | None = None) -> Context:
         """Return what a command of this notebook runs in."""
@@ -100,6 +113,8 @@ class HanamiMagics(Magics, Configurable):
             names=self.names,
             found=self._session,
             keep=self._keep,
+            follow=_follow,
+            poll=self.poll,
         )
 
     @context_matcher()  # type: ignore[untyped-decorator]
@@ -118,6 +133,11 @@ class HanamiMagics(Magics, Configurable):
 
     def _words(self, line: str) -> list[str]:
         """Split a line as a shell does, with the values of the notebook's variables for names in braces."""
+        if re.search(r"(^|\s)(-p|--password)[\s=](?!\s*\{)", line):
+            message = (
+                "A password in a cell is saved with the notebook. Give a variable instead: -p {my_variable}."
+            )
+            raise UsageError(message)
         braces = re.findall(r"\{([^{}]+)\}", line)
         words = shlex.split(re.sub(r"\{[^{}]+\}", "\0", line))
         return [re.sub("\0", lambda _: self._value(braces.pop(0)), word) for word in words]
@@ -138,6 +158,15 @@ class HanamiMagics(Magics, Configurable):
 
     def _keep(self, session: Session) -> None:
         self.shell.push({VARIABLE: session})
+
+
+def _follow(session: Session, cluster_uuid: str, task_uuid: str) -> None:
+    """Show the panel of a task that is waited for."""
+    from IPython.display import display  # noqa: PLC0415
+
+    from hanami_jupyter.panels.task_progress import TaskProgress  # noqa: PLC0415 - loads the widgets
+
+    display(TaskProgress(session, cluster_uuid, task_uuid))
 
 
 def load(shell: InteractiveShell) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,12 @@ class Context:
         Gives the notebook's session, for commands that name no address of their own.
     keep : callable or None
         Takes the session that a command opened into the notebook.
+    follow : callable or None
+        Shows the progress of a task, called with session, cluster and task, before a wait.
+    poll : float
+        Seconds between two looks at a task that is waited for.
+    answers : deque
+        The server's last answer, where its own JSON is asked for.
     """
 
     address: str | None = None
@@ -52,6 +59,9 @@ class Context:
     names: Names | None = None
     found: Callable[[], Session | None] | None = None
     keep: Callable[[Session], None] | None = None
+    follow: Callable[[Session, str, str], None] | None = None
+    poll: float = 0.2
+    answers: deque[Any] = field(default_factory=lambda: deque(maxlen=1))
     _session: Session | None = None
 
     @property
@@ -63,7 +73,10 @@ class Context:
 
     def _open(self) -> Session:
         from hanami_jupyter import launcher, session  # noqa: PLC0415 - the help needs no client
+        from hanami_jupyter.client import transport  # noqa: PLC0415
 
+        if self.json:
+            transport.answers.set(self.answers)
         explicit = self.address or self.user or self.project
         known = self.found() if self.found and not explicit else None
         if known is not None:

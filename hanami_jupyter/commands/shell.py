@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from hanami_jupyter.client import transport
 from hanami_jupyter.client.hanami_exceptions import HanamiException
 from hanami_jupyter.commands.context import Answer, Context
 from hanami_jupyter.commands.tree import root
@@ -32,8 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 the server or the network refused, 2 the command line is wrong.
     """
     context = Context()
-    answers: deque[Any] = deque(maxlen=1)
-    transport.answers.set(answers)
     try:
         answer = root.main(
             None if arguments is None else list(arguments),
@@ -42,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             obj=context,
         )
         if isinstance(answer, Answer):
-            click.echo(shown(answer, answers) if context.json else answer.text())
+            click.echo(shown(answer, context) if context.json else answer.text())
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         click.echo(help_wanted.format_message())
     except click.UsageError as error:
@@ -58,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def shown(answer: Answer, answers: Sequence[Any]) -> str:
+def shown(answer: Answer, context: Context) -> str:
     """Return an answer as JSON: the server's own, or what the command names instead."""
-    raw = answers[-1] if answer.raw is ... else answer.raw
+    raw = context.answers[-1] if answer.raw is ... else answer.raw
     return json.dumps(raw, indent=4, sort_keys=True)
 
 

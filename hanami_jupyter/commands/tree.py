@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,6 +229,8 @@ def _password(context: Context, given: str | None) -> str:
     if given == "-":
         return sys.stdin.readline().rstrip("\n")
     if given is not None:
+        if context.keep is None:
+            click.echo("The password stands in the command line, where others may see it.", err=True)
         return given
     if not context.interactive:
         message = "There is nobody to ask for the password. Give '-p -' and send it through standard input."
@@ -290,6 +293,23 @@ def user_projects(context: Context) -> Answer:
 # -- datasets
 
 
+@contextmanager
+def _bar(context: Context, unit: str = "B") -> Iterator[Callable[[int, int], None] | None]:
+    """Give what a terminal shows of progress, called with what is done and the whole; elsewhere None."""
+    if not context.interactive:
+        yield None
+        return
+    from tqdm import tqdm  # noqa: PLC0415 - only a terminal shows a bar
+
+    with tqdm(unit=unit, unit_scale=True, leave=False) as bar:
+
+        def show(done: int, whole: int) -> None:
+            bar.total = whole
+            bar.update(done - bar.n)
+
+        yield show
+
+
 def _created_dataset(session: Session, uuid: str) -> Answer:
     return _one(session.dataset.get_dataset(uuid), DATASET)
 
@@ -301,7 +321,9 @@ def _created_dataset(session: Session, uuid: str) -> Answer:
 def dataset_create_mnist(context: Context, name: str, images: Path, labels: Path) -> Answer:
     """Upload images and labels in MNIST's format, plain or gzipped."""
     session = context.session
-    return _created_dataset(session, session.dataset.upload_mnist_files(name, images, labels))
+    with _bar(context) as sent:
+        uuid = session.dataset.upload_mnist_files(name, images, labels, callback=sent)
+    return _created_dataset(session, uuid)
 
 
 @command(dataset_create, "csv")
@@ -310,7 +332,9 @@ def dataset_create_mnist(context: Context, name: str, images: Path, labels: Path
 def dataset_create_csv(context: Context, name: str, table: Path) -> Answer:
     """Upload a table."""
     session = context.session
-    return _created_dataset(session, session.dataset.upload_csv_files(name, table))
+    with _bar(context) as sent:
+        uuid = session.dataset.upload_csv_files(name, table, callback=sent)
+    return _created_dataset(session, uuid)
 
 
 @command(dataset, "get")
@@ -476,6 +500,8 @@ _time_option = click.option(
     help="Rows side by side as one input.",
 )
 
+_wait_option = click.option("--wait", is_flag=True, help="Wait until it is finished.")
+
 
 @command(task_create, "train")
 @click.argument("name")
@@ -491,12 +517,13 @@ _time_option = click.option(
 )
 @_cluster_option
 @_time_option
+@_wait_option
 def task_create_train(context: Context, name: str, cluster_uuid: str, **parts: Any) -> Answer:
     """Queue a training."""
     made = context.session.task.create_train_task(
         name, cluster_uuid, parts["inputs"], parts["outputs"], parts["time_length"]
     )
-    return _one(made, TASK)
+    return _one(_wait(context, made["uuid"], cluster_uuid) if parts["wait"] else made, TASK)
 
 
 @command(task_create, "request")
@@ -507,12 +534,13 @@ def task_create_train(context: Context, name: str, cluster_uuid: str, **parts: A
 )
 @_cluster_option
 @_time_option
+@_wait_option
 def task_create_request(context: Context, name: str, cluster_uuid: str, **parts: Any) -> Answer:
     """Queue a request; its result is a dataset with the uuid of the task."""
     made = context.session.task.create_request_task(
         name, cluster_uuid, parts["inputs"], parts["results"], parts["time_length"]
     )
-    return _one(made, TASK)
+    return _one(_wait(context, made["uuid"], cluster_uuid) if parts["wait"] else made, TASK)
 
 
 @command(task, "get")
@@ -547,17 +575,20 @@ def task_delete(context: Context, uuid: str, cluster_uuid: str) -> Answer:
 @_cluster_option
 def task_wait(context: Context, uuid: str, cluster_uuid: str) -> Answer:
     """Wait until a task is finished; interrupting the wait leaves the task alone."""
-    if not context.interactive:
-        return _one(context.session.task.wait(uuid, cluster_uuid), TASK)
-    from tqdm import tqdm  # noqa: PLC0415 - only a terminal shows a bar
+    return _one(_wait(context, uuid, cluster_uuid), TASK)
 
-    with tqdm(unit=" cycles", leave=False) as bar:
 
-        def show(found: pd.Series[Any]) -> None:
-            bar.total = int(found["total_number_of_cycles"])
-            bar.update(int(found["current_cycle"]) - bar.n)
+def _wait(context: Context, uuid: str, cluster_uuid: str) -> pd.Series[Any]:
+    if context.follow:
+        context.follow(context.session, cluster_uuid, uuid)
+    with _bar(context, " cycles") as show:
 
-        return _one(context.session.task.wait(uuid, cluster_uuid, callback=show), TASK)
+        def look(found: pd.Series[Any]) -> None:
+            if show:
+                show(int(found["current_cycle"]), int(found["total_number_of_cycles"]))
+
+        done: pd.Series[Any] = context.session.task.wait(uuid, cluster_uuid, callback=look, poll=context.poll)
+    return done
 
 
 # -- checkpoints and hosts

@@ -131,3 +131,72 @@ def test_a_template_as_the_body_of_a_cell(shell, session, template):
     line = bad.splitlines().index("    2,1,1,") + 2  # behind the line of the magic
     with pytest.raises(UsageError, match=f"line {line}, column 10: ',' stands where"):
         shell.run_cell_magic("hanami", "cluster create from_cell", bad)
+
+
+def test_no_password_in_a_cell(shell, session):
+    shell.push({"session": session, "secret": "a password of mine"})
+    for form in ("-p visible", "--password=visible", "--password visible"):
+        with pytest.raises(UsageError, match="saved with the notebook"):
+            shell.run_line_magic("hanami", f"user create -n somebody somebody {form}")
+    made = shell.run_line_magic("hanami", "user create -n somebody somebody -p {secret}")
+    assert made["id"] == "somebody"
+    assert "a password of mine" not in str(made.to_dict())
+    shell.run_line_magic("hanami", "user delete somebody")
+
+
+def test_waiting_shows_a_panel(shell, session, template, monkeypatch, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("x,y\n" + "0.5,1\n0.1,0\n" * 50)
+    shell.push({"session": session, "table": session.dataset.upload_csv_files("table", table)})
+    shell.run_cell_magic("hanami", "cluster create waited", template)
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    done = shell.run_line_magic(
+        "hanami", "task create train --wait -i {table}:x:picture -o {table}:y:label -c waited pass"
+    )
+    assert done["state"] == "finished"
+    assert [type(panel).__name__ for panel in shown] == ["TaskProgress"]
+    shown[0].close()
+    shell.run_line_magic("hanami", "cluster delete waited")
+
+
+def test_settings(shell, session):
+    shell.push({"session": session})
+    shell.run_line_magic("config", "HanamiMagics.poll = 0.1")
+    shell.run_line_magic("config", "HanamiMagics.max_rows = 7")
+    assert shell.magics_manager.registry["HanamiMagics"].context().poll == 0.1
+    with pd.option_context("display.max_rows", 60):
+        shell.run_line_magic("hanami", "host list")
+        assert pd.get_option("display.max_rows") == 7
+
+
+def test_a_local_backend_from_the_magic(shell):
+    shell.user_ns.pop("session", None)
+    mine = shell.run_line_magic("hanami", "local")
+    assert shell.user_ns["session"] is mine
+    status = shell.run_line_magic("hanami", "local status")
+    assert mine.address in status["address"].to_list()
+    assert "password" not in status.columns
+    assert "answering" in repr(shell.run_line_magic("hanami", "local logs"))
+    assert "logged out" in repr(shell.run_line_magic("hanami", "logout"))
+    assert "successfully" in repr(shell.run_line_magic("hanami", "local stop"))
+    with pytest.raises(UsageError, match="No local backend"):
+        shell.run_line_magic("hanami", "local stop")
+
+
+def test_another_project(shell, server, session):
+    from hanami_jupyter.session import connect
+
+    session.user.create_user("commuter", "Commuter", "every morning", False)
+    for project in ("first_project", "other_project"):
+        session.project.create_project(project, "Project")
+        session.user.add_project_to_user("commuter", project, "member", False)
+    mine = connect(server.address, "commuter", "every morning")
+    shell.push({"session": mine})
+    shell.run_line_magic("hanami", "use other_project")
+    assert shell.user_ns["session"].project_id == "other_project"
+    assert "Delete a cluster" in repr(shell.run_line_magic("hanami", "help cluster delete"))
+    mine.close()
+    session.user.delete_user("commuter")
+    for project in ("first_project", "other_project"):
+        session.project.delete_project(project)
