@@ -21,7 +21,7 @@ test: $(VENV)/.test $(BUNDLES)
 	@$(BIN)/python tests/run.py
 
 bench: $(VENV)/.test $(BUNDLES)
-	@for script in bench/engine.py bench/client.py; do $(BIN)/python $$script || exit 1; done
+	@for script in bench/engine.py bench/client.py bench/commands.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf build $(VENV) js/node_modules hanami_jupyter/static/*.js hanami_jupyter/static/*.css $(BUNDLES)
