@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+_log = logging.getLogger(__name__)
 INTERVAL = 0.25  # seconds between two turns of a panel, so at most four messages a second
 
 
@@ -56,7 +58,10 @@ class Feed:
 
     def _run(self) -> None:
         while (step := self._next()) is not None:
-            step()
+            try:
+                step()
+            except Exception:  # noqa: BLE001 - one panel's fault must not stop the others
+                _log.exception("A panel of Hanami could not be brought up to date.")
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for what is to be done next; None ends the thread."""

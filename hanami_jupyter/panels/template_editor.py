@@ -136,7 +136,8 @@ class TemplateEditor(Panel):
             template = self.template
             pill, drawing = "valid", _drawing(template)
         except grammar.TemplateError as error:
-            pill, drawing = f"{len(error.problems)} problems", ""
+            count = len(error.problems)
+            pill, drawing = f"{count} problem{'s' if count > 1 else ''}", ""
         with card(self.title, pill, self.notice) as pieces:
             pieces.append(f"{drawing}<pre>{html.escape(self.text)}</pre>")
         return "".join(pieces)

@@ -56,6 +56,15 @@ test("the bar has a value, and follows the trait in both of two views", async ()
   }
 });
 
+test("a change between the first drawing and the listening is not lost", async () => {
+  const model = new FakeModel({ title: "", tasks: [], notice: "" });
+  const el = document.createElement("div");
+  panel.render({ model, el });
+  model.set("tasks", [TASK]);
+  await settle();
+  expect(el.textContent).toContain("42,600 of 60,000");
+});
+
 test("aborting asks first, and shows why it failed", async () => {
   const { model, el } = await shown([TASK]);
   button(el, "Abort").click();

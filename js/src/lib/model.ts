@@ -1,5 +1,5 @@
 // The Python side as the panels see it: traits to read, commands to send, and whether anybody answers.
-import { useEffect, useReducer, useState } from "preact/hooks";
+import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 
 export interface Model {
   get(name: string): unknown;
@@ -86,12 +86,15 @@ export class Commands {
 /** The current value of a trait; the component follows its changes. */
 export function useTrait<T>(model: Model, name: string): T {
   const [, redraw] = useReducer((count: number, _: undefined) => count + 1, 0);
+  const drawn = useRef<unknown>();
+  drawn.current = model.get(name);
   useEffect(() => {
     const changed = () => redraw(undefined);
     model.on(`change:${name}`, changed);
+    if (model.get(name) !== drawn.current) changed(); // it changed between the drawing and this line
     return () => model.off(`change:${name}`, changed);
   }, [model, name]);
-  return model.get(name) as T;
+  return drawn.current as T;
 }
 
 const GONE_CLASS = "jupyter-widgets-disconnected";

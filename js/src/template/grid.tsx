@@ -178,9 +178,15 @@ export function Grid({ template, ends, layer, selected, select, add, remove, mov
               onKeyDown={(event) => press(event, place, isFree)}
             >
               <polygon points={corners} />
-              {end && <text y={RADIUS + 9}>{end.name}</text>}
               {key === selected && <circle r="5" />}
             </g>
+          );
+        })}
+        {mine.map((place) => {
+          const [x, y] = centre(place, layer);
+          const name = ends[comma(place)]?.name;
+          return (
+            name && <text key={comma(place)} class="hanami-label" x={x} y={y + RADIUS + 9} children={name} />
           );
         })}
       </svg>
@@ -231,14 +237,10 @@ function Links({ all, layer, reach }: { all: Position[]; layer: number; reach: n
 function frame(places: Position[], layer: number, zoom: number, shift: [number, number]) {
   const points = places.map((place) => centre(place, layer));
   const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
-  const [left, top] = [Math.min(...xs) - RADIUS - 12, Math.min(...ys) - RADIUS - 4];
-  const width = Math.max(Math.max(...xs) + RADIUS + 12 - left, 300);
-  const height = Math.max(Math.max(...ys) + RADIUS + 16 - top, 200);
-  const [shownWidth, shownHeight] = [width / zoom, height / zoom];
-  return {
-    x: (Math.min(...xs) + Math.max(...xs)) / 2 - shownWidth / 2 + shift[0],
-    y: top + (height - shownHeight) / 2 + shift[1],
-    width: shownWidth,
-    height: shownHeight,
-  };
+  const [left, right] = [Math.min(...xs), Math.max(...xs)];
+  const [top, bottom] = [Math.min(...ys), Math.max(...ys)];
+  const width = Math.max(right - left + 2 * RADIUS + 24, 300) / zoom;
+  const height = Math.max(bottom - top + 2 * RADIUS + 20, 200) / zoom;
+  const [x, y] = [(left + right - width) / 2 + shift[0], (top + bottom - height) / 2 + shift[1]];
+  return { x, y, width, height };
 }
