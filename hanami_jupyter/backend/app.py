@@ -100,7 +100,8 @@ class App:
             response = Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - the server goes on
             response = await self._failed(exchange, error)
-        log.info(
+        log.log(
+            logging.DEBUG if exchange.method == "GET" and response.status_code == 200 else logging.INFO,
             "request",
             extra={
                 "method": exchange.method,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 import uuid as uuids
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 TASK, DIRECT = "TASK", "DIRECT"
 _STOPPED = "The backend was stopped before the task was done."
 _PATIENCE = 10.0  # seconds to wait for an aborted call before a cluster is deleted
+
+
+End = tuple[str, int, float, str]  # state, cycle, seconds, error of a task that is over
 
 
 @dataclass
@@ -96,6 +100,7 @@ class Clusters:
         self._lock = threading.RLock()
         self._closing = False
         self._runtimes: dict[str, Runtime] = {}
+        self._unwritten: dict[str, End] = {}
         store.abort_unfinished(_STOPPED)
         for row in store.clusters():
             self._runtimes[row.uuid] = Runtime(
@@ -303,14 +308,22 @@ class Clusters:
         state = "aborted" if running.progress.aborted else "finished"
         if self._closing and state == "aborted":
             error = error or _STOPPED
-        self.store.end_task(task.uuid, state, running.progress.cycle, time.monotonic() - began, error)
+        self._end(task.uuid, (state, running.progress.cycle, time.monotonic() - began, error))
+
+    def _end(self, uuid: str, end: End) -> None:
+        """Write how a task has ended; what a full disk refuses is kept until it can be written."""
+        self._unwritten[uuid] = end
+        for name, values in list(self._unwritten.items()):
+            self.store.end_task(name, *values)
+            del self._unwritten[name]
 
     def _report(self, task: TaskRow, failure: Exception, message: str) -> None:
         expected = isinstance(failure, (ValueError, RefusalError)) or disk_full(failure)
         log.error(
             "Task failed: %s", message, exc_info=None if expected else failure, extra={"task": task.uuid}
         )
-        self.store.error(task.plan["owner"][0], "task", task.kind, task.uuid, message)
+        with suppress(sqlite3.Error):  # a full disk takes the log too
+            self.store.error(task.plan["owner"][0], "task", task.kind, task.uuid, message)
 
     def _columns(self, entries: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
         """Return the columns of a plan by hexagon."""
@@ -398,9 +411,9 @@ class Clusters:
                     seconds = time.monotonic() - running.began if running.began else 0.0
                 elif runtime and task.uuid in runtime.queue:
                     position = runtime.queue.index(task.uuid) + (1 if running else 0)
-                elif not (current := self.store.task(task.uuid, task.cluster_uuid)) or current.state == state:
-                    state, error = "aborted", "How the task ended could not be written. The disk may be full."
-                else:
+                elif task.uuid in self._unwritten:
+                    state, cycle, seconds, error = self._unwritten[task.uuid]
+                elif (current := self.store.task(task.uuid, task.cluster_uuid)) and current.state != state:
                     return self.task_answer(current)
         done = 1.0 if state == "finished" else min(cycle / task.total, 1.0) if task.total else 0.0
         return {
