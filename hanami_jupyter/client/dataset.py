@@ -124,7 +124,7 @@ def upload_csv_files(
 
     Examples
     --------
-    >>> flowers = dataset.upload_csv_files(token, address, "flowers", b"width,height\\n1,2\\n3,4.5\\n")
+    >>> flowers = dataset.upload_csv_files(token, address, "flowers", b"width,height\n1,2\n3,4.5\n")
     >>> dataset.download_dataset(token, address, flowers, "height").tolist()
     [[2.0], [4.5]]
     """

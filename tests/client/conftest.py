@@ -262,7 +262,7 @@ def files(idx: tuple[bytes, bytes], tmp_path_factory: pytest.TempPathFactory) ->
     return paths
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def template() -> str:
     return TEMPLATE
 
