@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -198,7 +199,9 @@ class DirectIO:
         for name, given in named.items():
             array = np.asarray(given, dtype="<f4")
             single = array.ndim <= 1
-            rows[name] = np.ascontiguousarray(array.reshape((1 if single else len(array)), -1))
+            rows[name] = np.ascontiguousarray(
+                array.reshape(1 if single else len(array), math.prod(array.shape[not single :]))
+            )
         return rows, single
 
     def _only(self, side: int) -> str:
