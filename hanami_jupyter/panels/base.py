@@ -65,12 +65,15 @@ class Panel(anywidget.AnyWidget):
 
     def __init__(self, owner: object = None, **traits: Any) -> None:
         self._failures = 0
+        self._owner = owner
         self._closing = threading.Lock()
         self._feed: Feed = feed_of(self if owner is None else owner)
         super().__init__(**traits)
         self.on_msg(self._receive)
         self._layout = self.layout
         self._cell = _Cell(self)
+        if isinstance(owner, Panel):  # a login: whoever signs in there is followed
+            owner.observe(self._owner_changed, "signed_in")
         self.refresh()
 
     @traitlets.default("_esm")
@@ -80,6 +83,14 @@ class Panel(anywidget.AnyWidget):
     @traitlets.default("_css")
     def _default_css(self) -> str:
         return bundle(f"{self.bundle_name}.css")
+
+    @property
+    def session(self) -> Any:
+        """The session that the panel works with; of a login, the one of whoever is signed in now."""
+        return self._owner.session if isinstance(self._owner, Panel) else self._owner
+
+    def _owner_changed(self, _: object) -> None:
+        self.refresh()
 
     # -- what a panel brings
 
@@ -169,10 +180,12 @@ class Panel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the feed and remove every view; a second call does nothing."""
-        if self._cell is None:
-            return  # it was never opened: its arguments were wrong
+        if self._cell is None or self.closed:
+            return  # closed already, or never opened because its arguments were wrong
         self._feed.drop(self)
         self._cell.leave()
+        if isinstance(self._owner, Panel):
+            self._owner.unobserve(self._owner_changed, "signed_in")
         with self._closing:
             super().close()
             self._layout.close()  # a widget of its own, which nobody else closes

@@ -1,4 +1,4 @@
-"""The panel of a cluster's tasks: state, progress, speed, time left, and a button that aborts."""
+"""The panel of tasks: state, progress, speed, time left; a button that aborts and a form that starts."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ import traitlets
 from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.panels.base import Panel, PanelError, card
 from hanami_jupyter.panels.feed import INTERVAL
+from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
+    from hanami_jupyter.panels.login import Login
     from hanami_jupyter.session import Session
 
 LIVE = frozenset({"queued", "active"})
 _SHOWN = 20  # rows of a cluster with many tasks
+_OFFERED = 30  # datasets in the form, the latest
 _RATES = 40  # values in the small curve
 _IDLE = 1.0  # seconds between looks while a cell runs that may start a task
 _ICONS = {"active": "▸", "queued": "…", "finished": "✓", "aborted": "◼"}
 
 
 class TaskProgress(Panel):
-    """Show how far the tasks of a cluster are, live, while cells go on.
+    """Show how far tasks are, live, while cells go on; abort them, and start new ones from a form.
 
     Parameters
     ----------
-    session : Session
-        The connection to the server.
-    cluster_uuid : str
-        The cluster whose tasks are shown.
+    session : Session or Login
+        The connection to the server; of a login, whoever is signed in is followed.
+    cluster_uuid : str, optional
+        The cluster whose tasks are shown; by default those of all clusters.
     task_uuid : str, optional
-        Show this task alone.
+        Show this task of the cluster alone.
 
     Examples
     --------
@@ -44,15 +47,20 @@ class TaskProgress(Panel):
 
     bundle_name: ClassVar[str] = "task_progress"
     tasks: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    startable = traitlets.Bool().tag(sync=True)
 
-    def __init__(self, session: Session, cluster_uuid: str, task_uuid: str | None = None) -> None:
-        self._session = session
-        self._cluster = str(cluster_uuid)
+    def __init__(
+        self, session: Session | Login, cluster_uuid: str | None = None, task_uuid: str | None = None
+    ) -> None:
+        if task_uuid is not None and cluster_uuid is None:
+            message = f"Task '{task_uuid}' is given without its cluster. Give cluster_uuid too."
+            raise ValueError(message)
+        self._cluster = None if cluster_uuid is None else str(cluster_uuid)
         self._task = None if task_uuid is None else str(task_uuid)
         self._rows: dict[str, dict[str, Any]] = {}
         self._rates: dict[str, deque[float]] = {}
         self._aborted: set[str] = set()
-        super().__init__(session)
+        super().__init__(session, startable=task_uuid is None)
 
     # -- reading
 
@@ -60,7 +68,7 @@ class TaskProgress(Panel):
         """Read the tasks once; go on while one of them lives, or a cell runs that may start one."""
         if not self.title:
             self.write(title=self._title())
-        self._rows = {uuid: self._row(uuid) for uuid in self._uuids()}
+        self._rows = {uuid: self._row(uuid, cluster) for uuid, cluster in self._places().items()}
         rows = list(self._rows.values())
         live = sorted((row for row in rows if row["state"] in LIVE), key=lambda row: row["state"])
         self.write(tasks=live + [row for row in reversed(rows) if row["state"] not in LIVE])
@@ -70,28 +78,36 @@ class TaskProgress(Panel):
         return _IDLE if awaiting else None
 
     def _title(self) -> str:
-        return f"Tasks of {self._session.cluster.get_cluster(self._cluster)['name']}"
+        if self._cluster is None:
+            return "Tasks of all clusters"
+        return f"Tasks of {self.session.cluster.get_cluster(self._cluster)['name']}"
 
-    def _uuids(self) -> list[str]:
-        """Return the tasks to show, the latest last; an aborted one stays although the server dropped it."""
-        if self._task is not None:
-            return [self._task]
-        listed = [str(uuid) for uuid in self._session.task.list_tasks(self._cluster)["uuid"]]
-        kept = [uuid for uuid in self._rows if uuid in self._aborted and uuid not in listed]
-        return (kept + listed)[-_SHOWN:]
+    def _places(self) -> dict[str, str]:
+        """Return the tasks to show with their clusters, the latest last.
 
-    def _row(self, uuid: str) -> dict[str, Any]:
+        An aborted one stays although the server dropped it.
+        """
+        if self._task is not None and self._cluster is not None:
+            return {self._task: self._cluster}
+        clusters = [self._cluster] if self._cluster else self.session.cluster.list_clusters()["uuid"]
+        listed: dict[str, str] = {}
+        for cluster in map(str, clusters):
+            listed |= dict.fromkeys(map(str, self.session.task.list_tasks(cluster)["uuid"]), cluster)
+        kept = {uuid: row["cluster"] for uuid, row in self._rows.items() if uuid in self._aborted}
+        return dict(list((kept | listed).items())[-_SHOWN:])
+
+    def _row(self, uuid: str, cluster: str) -> dict[str, Any]:
         """Return what is shown of a task; one that ended is not asked for again."""
         known = self._rows.get(uuid)
         if known is not None and known["state"] not in LIVE:
             return known
         try:
-            task = self._session.task.get_task(uuid, self._cluster)
+            task = self.session.task.get_task(uuid, cluster)
         except exceptions.NotFoundException:
             if known is None or uuid not in self._aborted:
                 raise
             return known | {"state": "aborted", "rate": None, "rates": [], "seconds_left": None}
-        return self._describe(uuid, task)
+        return self._describe(uuid, task) | {"cluster": cluster}
 
     def _describe(self, uuid: str, task: pd.Series[Any]) -> dict[str, Any]:
         state = str(task["state"])
@@ -124,14 +140,65 @@ class TaskProgress(Panel):
 
     # -- commands
 
-    def do_abort(self, task: str) -> None:
-        """Abort a task that is queued or running."""
-        row = self._rows.get(task)
-        if row is None or row["state"] not in LIVE:
-            message = f"Task '{row['name'] if row else task}' has ended already. There is nothing to abort."
+    def do_abort(self, tasks: list[str]) -> None:
+        """Abort tasks that are queued or running, the last one first, so that none starts meanwhile."""
+        live = [uuid for uuid in tasks if uuid in self._rows and self._rows[uuid]["state"] in LIVE]
+        if not live:
+            names = ", ".join(self._rows[uuid]["name"] if uuid in self._rows else uuid for uuid in tasks)
+            message = f"Task '{names}' has ended already. There is nothing to abort."
             raise PanelError(message)
-        self._session.task.delete_task(task, self._cluster)
-        self._aborted.add(task)
+        for uuid in reversed(live):
+            self.session.task.delete_task(uuid, self._rows[uuid]["cluster"])
+            self._aborted.add(uuid)
+        self.refresh()
+
+    def do_options(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the clusters and datasets that a task can be started with."""
+        session = self.session
+        clusters = [self._cluster] if self._cluster else session.cluster.list_clusters()["uuid"]
+        datasets = session.dataset.list_datasets()["uuid"].astype(str)[-_OFFERED:]
+        return {
+            "clusters": [self._offered(str(uuid)) for uuid in clusters],
+            "datasets": [
+                {"uuid": uuid, "name": str(about["name"]), "columns": list(about["description"])}
+                for uuid in reversed(datasets.to_list())
+                for about in [session.dataset.get_dataset(uuid)]
+            ],
+        }
+
+    def _offered(self, uuid: str) -> dict[str, Any]:
+        about = self.session.cluster.get_cluster(uuid)
+        template = about.get("template")
+        if not isinstance(template, str) or not template:
+            message = (
+                f"The server does not tell the hexagons of cluster '{about['name']}'. Start tasks in a cell."
+            )
+            raise PanelError(message)
+        parsed = grammar.parse(template)
+        ends = {"inputs": list(parsed.inputs), "outputs": list(parsed.outputs)}
+        return {"uuid": uuid, "name": str(about["name"])} | ends
+
+    def do_start(
+        self,
+        kind: str,
+        cluster: str,
+        dataset: str,
+        inputs: dict[str, str],
+        outputs: dict[str, str],
+        name: str,
+        epochs: int = 1,
+    ) -> None:
+        """Start a training of some epochs, or a request; hexagons and columns are ``{hexagon: column}``."""
+        task = self.session.task
+        fed = [_link(hexagon, column, dataset) for hexagon, column in inputs.items()]
+        if kind == "request":
+            results = [_link(hexagon, column) for hexagon, column in outputs.items()]
+            task.create_request_task(name, cluster, fed, results)
+        else:
+            expected = [_link(hexagon, column, dataset) for hexagon, column in outputs.items()]
+            for epoch in range(1, epochs + 1):
+                full = f"{name} epoch {epoch} of {epochs}" if epochs > 1 else name
+                task.create_train_task(full, cluster, fed, expected)
         self.refresh()
 
     # -- the static picture
@@ -148,6 +215,12 @@ class TaskProgress(Panel):
                 )
             pieces.append("</ul>")
         return "".join(pieces)
+
+
+def _link(hexagon: str, column: str, dataset: str | None = None) -> dict[str, str]:
+    """Return which column belongs to which hexagon, as tasks take it."""
+    link = {"dataset_column": column, "hexagon_name": hexagon}
+    return link if dataset is None else link | {"dataset_uuid": dataset}
 
 
 def _number(value: Any) -> float | None:

@@ -53,7 +53,6 @@ class TemplateEditor(Panel):
         *,
         session: Session | Login | None = None,
     ) -> None:
-        self._session = session
         self._cluster: pd.Series[Any] | None = None
         text = template if isinstance(template, str) else template.text or template.canonical()
         super().__init__(session, text=PRESETS.get(text, text), connected=session is not None)
@@ -108,12 +107,11 @@ class TemplateEditor(Panel):
 
     def do_create(self, name: str, text: str) -> None:
         """Create a cluster from the text as it stands in the browser."""
-        if self._session is None:
+        if self.session is None:
             message = "The editor has no session. Make it with TemplateEditor(session=…)."
             raise PanelError(message)
         grammar.parse(text)
-        session = getattr(self._session, "session", self._session)
-        self._cluster = session.cluster.create_cluster(name.strip(), text)
+        self._cluster = self.session.cluster.create_cluster(name.strip(), text)
         self.write(created=f"Cluster '{name.strip()}' was created.")
 
     def do_save(self, name: str, text: str) -> str:

@@ -4,10 +4,12 @@ import { Curve } from "./lib/curve";
 import { count, percent, span } from "./lib/format";
 import { useTrait } from "./lib/model";
 import { Card, Icon, Notice, panel, type State, useCommand, usePanel } from "./lib/panel";
+import { Start } from "./start_task";
 import "./task_progress.css";
 
 export interface Task {
   uuid: string;
+  cluster: string;
   name: string;
   state: "queued" | "active" | "finished" | "aborted";
   done: number;
@@ -31,6 +33,55 @@ export function detail(task: Task): string {
   return task.state === "aborted" ? `aborted after ${done}` : done;
 }
 
+/** One entry of the list: a task, or the epochs of a training. */
+export interface Entry extends Task {
+  parts: Task[];
+}
+
+const EPOCH = /^(.*?)\s*epoch \d+ of (\d+)$/;
+
+/** Join the epochs of one training into one entry; all other tasks are entries of their own. */
+export function entries(tasks: Task[]): Entry[] {
+  const found = new Map<string, Task[]>();
+  for (const task of tasks) {
+    const [, name, epochs] = EPOCH.exec(task.name) ?? [];
+    const key = epochs === undefined ? task.uuid : `${task.cluster} ${name} ${epochs}`;
+    found.set(key, [...(found.get(key) ?? []), task]);
+  }
+  return [...found.values()].map((parts) =>
+    parts.length > 1 ? joined(parts) : { ...(parts[0] as Task), parts },
+  );
+}
+
+function joined(parts: Task[]): Entry {
+  const sum = (pick: (task: Task) => number) => parts.reduce((total, task) => total + pick(task), 0);
+  const ended = parts.filter((task) => task.state === "finished").length;
+  const first = parts.find((task) => task.state === "active") ?? (parts.at(-1) as Task);
+  const live = parts.filter((task) => task.state === "active" || task.state === "queued");
+  const aborted = parts.some((task) => task.state === "aborted");
+  const state = live.length
+    ? ended || first.state === "active"
+      ? "active"
+      : "queued"
+    : aborted
+      ? "aborted"
+      : "finished";
+  const [, name, epochs] = EPOCH.exec(first.name) ?? [];
+  const total = Math.max(...parts.map((task) => task.total)) * parts.length;
+  const done = sum((task) => task.done);
+  const seconds = parts.every((task) => task.seconds !== null) ? sum((task) => task.seconds ?? 0) : null;
+  return {
+    ...first,
+    name: `${name}, ${state === "active" ? `epoch ${ended + 1} of ${epochs}` : `${epochs} epochs`}`,
+    state,
+    done,
+    total,
+    seconds,
+    seconds_left: first.rate ? (total - done) / first.rate : null,
+    parts,
+  };
+}
+
 /** The status of all tasks in one phrase, and the state whose colour it bears. */
 export function summary(tasks: Task[]): { pill: string; state: State } {
   const counted = (state: Task["state"]) => tasks.filter((task) => task.state === state).length;
@@ -43,13 +94,13 @@ export function summary(tasks: Task[]): { pill: string; state: State } {
   return { pill: `${tasks.length} finished`, state: "finished" };
 }
 
-function Abort({ task }: { task: Task }) {
+function Abort({ task }: { task: Entry }) {
   const { gone } = usePanel();
   const { run, running, error } = useCommand();
   const [asking, setAsking] = useState(false);
   const abort = () => {
     setAsking(false);
-    run("abort", { task: task.uuid });
+    run("abort", { tasks: task.parts.map((part) => part.uuid) });
   };
   return (
     <>
@@ -98,7 +149,7 @@ function Bar({ task }: { task: Task }) {
   );
 }
 
-function Row({ task, alone }: { task: Task; alone: boolean }) {
+function Row({ task, alone }: { task: Entry; alone: boolean }) {
   const live = task.state === "active";
   const bar = live || (alone && task.state !== "queued");
   return (
@@ -127,17 +178,20 @@ function TaskProgress() {
   const { model } = usePanel();
   const title = useTrait<string>(model, "title");
   const tasks = useTrait<Task[]>(model, "tasks");
+  const startable = useTrait<boolean>(model, "startable");
+  const rows = entries(tasks);
   return (
     <Card title={title} {...summary(tasks)}>
-      {tasks.length ? (
+      {rows.length ? (
         <ul class="hanami-tasks">
-          {tasks.map((task) => (
-            <Row key={task.uuid} task={task} alone={tasks.length === 1} />
+          {rows.map((task) => (
+            <Row key={task.parts[0]?.uuid} task={task} alone={rows.length === 1} />
           ))}
         </ul>
       ) : (
-        <p class="hanami-quiet">The tasks of this cluster will be here. Start one with create_train_task.</p>
+        <p class="hanami-quiet">The tasks will be here. Start one below, or with create_train_task.</p>
       )}
+      {startable && <Start />}
     </Card>
   );
 }

@@ -1,10 +1,11 @@
 // The task panel: what it says of each state, aborting, two views, a kernel that is gone.
 import { expect, test } from "vitest";
-import panel, { detail, summary, type Task } from "../src/task_progress";
+import panel, { detail, entries, summary, type Task } from "../src/task_progress";
 import { FakeModel, settle } from "./fake";
 
 const TASK: Task = {
   uuid: "0123",
+  cluster: "c",
   name: "train",
   state: "active",
   done: 42600,
@@ -42,6 +43,65 @@ test("every state says in words how far it is", () => {
   expect(summary([{ ...TASK, state: "finished" }]).pill).toBe("1 finished");
 });
 
+test("the epochs of one training are one entry, other tasks stay apart", () => {
+  const epoch = (number: number, more: Partial<Task>) => ({
+    ...TASK,
+    uuid: `e${number}`,
+    name: `pass epoch ${number} of 3`,
+    ...more,
+  });
+  const tasks = [
+    epoch(2, { done: 30000 }),
+    epoch(3, { state: "queued", done: 0 }),
+    { ...TASK, uuid: "r", name: "request", state: "queued" as const },
+    epoch(1, { state: "finished", done: 60000, seconds: 0.6 }),
+  ];
+  const [training, request] = entries(tasks);
+  expect(training).toMatchObject({ name: "pass, epoch 2 of 3", state: "active", done: 90000, total: 180000 });
+  expect(training?.parts.map((part) => part.uuid)).toEqual(["e2", "e3", "e1"]);
+  expect(training?.seconds_left).toBeCloseTo(90000 / 98000);
+  expect(request?.name).toBe("request");
+  const ended = entries(
+    [1, 2, 3].map((number) => epoch(number, { state: "finished", done: 60000, seconds: 0.5 })),
+  );
+  expect(ended).toHaveLength(1);
+  expect(detail(ended[0] as Task)).toBe("180,000 in 1.5 s");
+  expect(ended[0]?.name).toBe("pass, 3 epochs");
+});
+
+test("a task is started from the form with what the server offers", async () => {
+  const model = new FakeModel({ title: "Tasks", tasks: [], notice: "", startable: true });
+  const el = document.createElement("div");
+  document.body.append(el);
+  panel.render({ model, el });
+  await settle();
+  button(el, "Start a task").click();
+  await settle();
+  model.reply("options", {
+    ok: true,
+    result: {
+      clusters: [{ uuid: "c", name: "digits", inputs: ["picture"], outputs: ["label"] }],
+      datasets: [{ uuid: "d", name: "train", columns: ["picture", "label"] }],
+    },
+  });
+  await settle();
+  el.querySelector("form")?.dispatchEvent(new Event("submit", { cancelable: true, bubbles: true }));
+  await settle();
+  expect(model.sent.at(-1)).toMatchObject({
+    command: "start",
+    kind: "train",
+    cluster: "c",
+    dataset: "d",
+    inputs: { picture: "picture" },
+    outputs: { label: "label" },
+    epochs: 1,
+    name: "training",
+  });
+  model.reply("start", { ok: false, error: "The column is missing." });
+  await settle();
+  expect(el.textContent).toContain("The column is missing.");
+});
+
 test("the bar has a value, and follows the trait in both of two views", async () => {
   const { model, el } = await shown([TASK]);
   const second = document.createElement("div");
@@ -72,7 +132,7 @@ test("aborting asks first, and shows why it failed", async () => {
   expect(model.sent.map((message) => message.command)).toEqual(["refresh"]);
   button(el, "Abort").click();
   await settle();
-  expect(model.sent.at(-1)).toMatchObject({ command: "abort", task: "0123" });
+  expect(model.sent.at(-1)).toMatchObject({ command: "abort", tasks: ["0123"] });
   expect(button(el, "Aborting").disabled).toBe(true);
   model.reply("abort", { ok: false, error: "Task '0123' has ended. There is nothing to abort." });
   await settle();

@@ -32,9 +32,10 @@ CHROMIUM = (
     "--disable-sync",
 )
 SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "docmanager-extension/plugin": {"autosave": False},
-    "notebook-extension/tracker": {"windowingMode": "none", "recordTiming": True},
+    "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
@@ -111,7 +112,7 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     """JupyterLab on a free port, with a fresh home."""
     folder = tmp_path_factory.mktemp("lab")
     environment = _environment(folder / "home")
-    settings = folder / "home" / ".jupyter" / "lab" / "user-settings" / "@jupyterlab"
+    settings = folder / "home" / ".jupyter" / "lab" / "user-settings"
     for name, values in SETTINGS.items():
         path = settings / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,6 +167,7 @@ class Notebook:
     def __init__(self, page: Any, lab: Lab, name: str) -> None:
         self.page = page
         self.lab = lab
+        self.path = lab.folder / name
         page.goto(f"{lab.url}lab/tree/{name}?reset&token={TOKEN}")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
         page.wait_for_function(
@@ -190,6 +192,42 @@ class Notebook:
     def start_all(self) -> None:
         """Start every cell without waiting for any."""
         self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def add(self, source: str) -> None:
+        """Write a cell at the end and run it."""
+        self.page.evaluate(
+            """async source => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                notebook.activeCellIndex = notebook.widgets.length - 1;
+                await window.jupyterapp.commands.execute("notebook:insert-cell-below");
+                notebook.activeCell.model.sharedModel.setSource(source);
+                await window.jupyterapp.commands.execute("notebook:run-cell");
+            }""",
+            source,
+        )
+
+    def ask(self, expression: str) -> str:
+        """Return an expression's value from the kernel, as Python writes it."""
+        return self.page.evaluate(
+            """async expression => {
+                const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const request = kernel.requestExecute({
+                    code: "", silent: true, user_expressions: { answer: expression },
+                });
+                const answer = (await request.done).content.user_expressions.answer;
+                return answer.data ? answer.data["text/plain"] : answer.evalue;
+            }""",
+            expression,
+        )
+
+    def save(self) -> str:
+        """Save with the state of all widgets, as the settings menu offers; return the file's text."""
+        self.command("docmanager:save")
+        return self.path.read_text("utf-8")
+
+    def restart_kernel(self) -> None:
+        """Restart without asking."""
+        self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
 
     def screenshot(self, name: str, what: Any = None) -> Path:
         """Save what is to be looked at under build/screenshots."""

@@ -88,6 +88,7 @@ def test_a_cluster_without_tasks_is_followed_until_one_starts(session, cluster, 
     assert panel.tasks == []
     train("first")
     train("second")
+    panel.refresh()  # what the end of a cell does in a notebook
     until(lambda: states(panel) == ["finished", "finished"], panel)
     assert [row["name"] for row in panel.tasks] == ["second", "first"]
 
@@ -141,12 +142,12 @@ def test_aborting_keeps_the_row_although_the_server_drops_the_task(front):
     panel = TaskProgress(session, "c")
     ask = front(panel).ask
     until(lambda: panel.tasks, panel)
-    assert ask("abort", task="t1")["ok"]
+    assert ask("abort", tasks=["t1"])["ok"]
     until(lambda: states(panel) == ["aborted"], panel)
     assert session.deleted == ["t1"]
-    answer = ask("abort", task="t1")
+    answer = ask("abort", tasks=["t1"])
     assert answer["error"] == "Task 'train' has ended already. There is nothing to abort."
-    assert ask("abort", task="none")["ok"] is False
+    assert ask("abort", tasks=["none"])["ok"] is False
 
 
 def test_a_failed_abort_says_why(front):
@@ -155,8 +156,53 @@ def test_a_failed_abort_says_why(front):
     until(lambda: panel.tasks, panel)
     session.fault = exceptions.ConflictException("The task belongs to somebody else. Ask its owner.")
     assert (
-        front(panel).ask("abort", task="t1")["error"] == "The task belongs to somebody else. Ask its owner."
+        front(panel).ask("abort", tasks=["t1"])["error"]
+        == "The task belongs to somebody else. Ask its owner."
     )
+
+
+def test_tasks_of_all_clusters_are_shown_and_a_task_needs_its_cluster(session, cluster, train):
+    train("somewhere")
+    panel = TaskProgress(session)
+    until(lambda: "finished" in states(panel), panel)
+    assert panel.title == "Tasks of all clusters"
+    assert "somewhere" in [row["name"] for row in panel.tasks]
+    with pytest.raises(ValueError, match="without its cluster"):
+        TaskProgress(session, task_uuid="t1")
+
+
+def test_a_form_offers_what_there_is_and_starts_epochs_and_requests(session, cluster, dataset, front):
+    panel = TaskProgress(session, cluster)
+    ask = front(panel).ask
+    options = ask("options")["result"]
+    assert options["clusters"] == [
+        {"uuid": cluster, "name": "digits", "inputs": ["data"], "outputs": ["label"]}
+    ]
+    columns = next(entry["columns"] for entry in options["datasets"] if entry["uuid"] == dataset)
+    task = {"cluster": cluster, "dataset": dataset, "inputs": {"data": columns[0]}}
+    assert ask("start", kind="train", name="pass", epochs=2, outputs={"label": columns[1]}, **task)["ok"]
+    assert ask("start", kind="request", name="asking", outputs={"label": "answer"}, **task)["ok"]
+    until(lambda: states(panel) == ["finished"] * 3, panel)
+    assert [row["name"] for row in panel.tasks] == ["asking", "pass epoch 2 of 2", "pass epoch 1 of 2"]
+    wrong = ask("start", kind="train", name="pass", outputs={"label": "nothing"}, **task)
+    assert wrong["ok"] is False
+    assert "nothing" in wrong["error"]
+
+
+def test_a_login_is_followed(session, server, cluster, train, front):
+    from hanami_jupyter.panels.login import Login
+
+    login = Login(server.address)
+    panel = TaskProgress(login, cluster)
+    until(lambda: "Sign in" in panel.notice, panel)
+    train()
+    front(login).ask(
+        "sign_in", server.password.encode(), address=server.address, user=server.user, verify=True
+    )
+    until(lambda: states(panel) == ["finished"], panel)
+    assert panel.notice == ""
+    panel.close()
+    login.close()
 
 
 @pytest.mark.parametrize(

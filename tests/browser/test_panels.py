@@ -1,0 +1,200 @@
+"""The panels as a person uses them: typing, clicking, dragging, keys; both themes, two widths, axe."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from axe_playwright_python.sync_playwright import Axe
+
+SETUP = """
+import numpy as np
+import hanami
+session = hanami.local()
+rng = np.random.default_rng(0)
+pictures, labels = rng.integers(0, 255, (300, 64)), rng.integers(0, 10, 300)
+outputs = rng.random((300, 10)) * 0.6
+outputs[np.arange(300), labels] += 0.45
+dataset = session.dataset.upload_data("rows", pictures, labels)
+columns = list(session.dataset.get_dataset(dataset)["description"])
+template = "version: 1 settings: refractory_time: 1 hexagons: 1,1,1 2,1,1 inputs: a: 1,1,1 outputs: b: 2,1,1"
+cluster = session.cluster.create_cluster("digits", template)["uuid"]
+
+def train(name):
+    return session.task.create_train_task(
+        name, cluster,
+        [{"dataset_uuid": dataset, "dataset_column": columns[0], "hexagon_name": "a"}],
+        [{"dataset_uuid": dataset, "dataset_column": columns[1], "hexagon_name": "b"}],
+    )["uuid"]
+"""
+ALL = """
+from IPython.display import display
+login = hanami.Login("http://127.0.0.1:9", "asdf")
+editor = hanami.TemplateEditor("three layers", session=session)
+train("epoch 1")
+tasks = hanami.TaskProgress(session, cluster)
+accuracy = hanami.Accuracy(labels, pictures)
+accuracy.add(outputs[:, ::-1], run="wide", seconds=0.2)
+accuracy.add(outputs, run="deep")
+display(login, editor, tasks, accuracy)
+"""
+CARD = "section.hanami"
+STICKING_OUT = """card => [...card.querySelectorAll("*")].filter(item => {
+    const scrolls = item.closest(".hanami-scroll, .cm-editor, svg");
+    const [inner, outer] = [item.getBoundingClientRect(), card.getBoundingClientRect()];
+    return !scrolls && inner.width > 0 && (inner.right > outer.right + 1 || inner.left < outer.left - 1);
+}).map(item => item.outerHTML.slice(0, 100))"""
+CUT_OFF = """card => [...card.querySelectorAll("button, label, h3, span, select, figcaption")]
+    .filter(item => !item.closest(".cm-editor") && item.scrollWidth > item.clientWidth + 1 && item.clientWidth > 0)
+    .map(item => item.outerHTML.slice(0, 100))"""
+
+
+def test_every_panel_fits_at_every_width_in_both_themes(open_notebook, theme):
+    notebook = open_notebook([SETUP, ALL], theme=theme)
+    notebook.run_all()
+    page = notebook.page
+    page.locator(".hanami-digit img").first.wait_for()
+    page.get_by_text("1 finished").first.wait_for()
+    cards = page.locator(CARD)
+    assert cards.count() == 4
+    for width in (1400, 480):
+        page.set_viewport_size({"width": width, "height": 1000})
+        for name, card in zip(("login", "editor", "tasks", "accuracy"), cards.all(), strict=True):
+            card.scroll_into_view_if_needed()
+            assert card.evaluate(STICKING_OUT) == []
+            assert card.evaluate(CUT_OFF) == []
+            notebook.screenshot(f"{name}-{theme}-{width}", card)
+    found = Axe().run(page, context=CARD)
+    serious = [
+        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
+        for fault in found.response["violations"]
+        if fault["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
+
+
+def test_signing_in_by_keyboard_leaves_no_secret_in_the_saved_notebook(open_notebook, server):
+    notebook = open_notebook(["import hanami\nlogin = hanami.Login()\nlogin"])
+    notebook.run_all()
+    page = notebook.page
+    card = page.locator(CARD)
+    card.get_by_label("Server").fill(server.address)
+    card.get_by_label("User").fill(server.user)
+    card.get_by_label("Password").fill("not-the-password")
+    card.get_by_label("Password").press("Enter")
+    card.get_by_text("The user or the password is wrong").wait_for()
+    card.get_by_label("Password").fill(server.password)
+    card.get_by_label("Password").press("Enter")
+    card.get_by_text(f"{server.user} (admin)").wait_for()
+    notebook.screenshot("login-signed-in", card)
+    notebook.add(
+        "print(login.session.hosts.list_hosts().shape[1], login.session.token.count('.'))\nlogin.session.token"
+    )
+    page.get_by_text("2 2").wait_for()
+    saved = notebook.save()
+    assert "http" in saved
+    assert '"application/vnd.jupyter.widget-state+json"' in saved
+    html = subprocess.run(
+        [sys.executable, "-m", "nbconvert", "--to", "html", "--stdout", str(notebook.path)],
+        capture_output=True, check=True, timeout=120,
+    ).stdout.decode()  # fmt: skip
+    token = notebook.ask("str(login.session.token)")
+    for secret in (server.password, "not-the-password", token, token.split(".")[1]):
+        assert secret not in saved
+        assert secret not in html
+        assert secret not in page.content().replace(token, "", 1)
+    card.get_by_role("button", name="Sign out").click()
+    card.get_by_label("Password").wait_for()
+
+
+def test_the_editor_is_one_document_for_keys_mouse_and_text(open_notebook):
+    notebook = open_notebook([SETUP, "editor = hanami.TemplateEditor(session=session)\neditor"])
+    notebook.run_all()
+    page = notebook.page
+    card = page.locator(CARD)
+    text = card.locator(".cm-content")
+    card.get_by_role("button", name="Add hexagon 2,2,1").click()
+    assert "2,2,1" in text.inner_text()
+    card.get_by_role("button", name="Hexagon 2,2,1").press("Shift+ArrowRight")
+    assert "3,2,1" in text.inner_text()
+    assert "2,2,1" not in text.inner_text()
+    card.get_by_label("is", exact=True).select_option("output")
+    card.get_by_label("named").fill("parity")
+    card.get_by_label("named").press("Tab")
+    assert "parity: 3,2,1" in text.inner_text()
+    start = card.get_by_role("button", name="Hexagon 3,2,1").bounding_box()
+    end = card.get_by_role("button", name="Add hexagon 4,1,1").bounding_box()
+    page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2, steps=5)
+    page.mouse.up()
+    assert "parity: 4,1,1" in text.inner_text()
+    notebook.screenshot("editor-changed", card)
+    for _ in range(6):
+        if card.get_by_role("button", name="Undo").is_enabled():
+            card.get_by_role("button", name="Undo").click()
+    assert "parity" not in text.inner_text()
+    card.get_by_role("button", name="Redo").click()
+    text.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("nonsense dd")
+    card.get_by_text("problem").first.wait_for()
+    assert card.get_by_role("button", name="Create cluster").is_disabled()
+    assert page.locator(".jp-Cell").count() == 2  # typing dd deletes no cell
+    for _ in "nonsense dd":
+        page.keyboard.press("Backspace")
+    card.get_by_label("Distance").fill("2")
+    card.get_by_label("Distance").press("Tab")
+    assert "max_connection_distance: 2" in text.inner_text()
+    card.get_by_label("Name").fill("drawn")
+    card.get_by_role("button", name="Create cluster").click()
+    card.get_by_text("Cluster 'drawn' was created.").wait_for()
+    assert notebook.ask("editor.template.settings.max_connection_distance") == "2"
+    assert notebook.ask("editor.cluster['name']") == "'drawn'"
+
+
+def test_tasks_are_aborted_from_the_panel_and_a_gone_kernel_is_said(open_notebook):
+    slow = "[train(f'pass {number}') for number in range(400)]\ntasks = hanami.TaskProgress(session, cluster)\ntasks"
+    notebook = open_notebook([SETUP, slow])
+    notebook.run_all()
+    page = notebook.page
+    card = page.locator(CARD)
+    last = card.get_by_role("button", name="Abort pass 399")
+    last.click()
+    card.get_by_role("button", name="Go on").click()
+    last.click()
+    card.get_by_role("button", name="Abort", exact=True).click()
+    card.get_by_text("aborted after 0 of 300").wait_for()
+    notebook.restart_kernel()
+    card.get_by_text("The kernel is gone. Run the cell again.").wait_for()
+
+
+def test_a_stopped_backend_is_said_and_a_new_one_is_found_again(open_notebook):
+    cells = [
+        SETUP,
+        "tasks = hanami.TaskProgress(session, cluster)\ntasks",
+        "import time\nfrom hanami_jupyter import launcher\nlauncher.stop()\ntime.sleep(2)",
+    ]
+    notebook = open_notebook(cells)
+    notebook.run_all()
+    notebook.page.locator(CARD).get_by_text("The panel keeps trying.").wait_for()
+
+
+def test_the_matrix_filters_the_rows_and_views_of_one_panel_agree(open_notebook):
+    notebook = open_notebook(
+        [SETUP, "panel = hanami.Accuracy(labels, pictures)\npanel.add(outputs)\npanel", "panel"]
+    )
+    notebook.run_all()
+    cards = notebook.page.locator(CARD)
+    cards.nth(1).locator(".hanami-digit img").first.wait_for()
+    first = cards.first
+    right = first.locator('[data-cell="0,0"]')
+    right.click()
+    first.get_by_text("× 0 read right").wait_for()
+    right.press("ArrowRight")
+    assert first.locator('[data-cell="0,1"]').evaluate("cell => cell === document.activeElement")
+    first.get_by_role("button", name="Least certain").click()
+    first.get_by_text("least certain first").wait_for()
+    notebook.add("panel.add(np.eye(10)[labels], run='perfect')")
+    for card in cards.all():
+        card.get_by_text("100.0 % of 300, 0 wrong").wait_for()
