@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
@@ -25,6 +26,15 @@ _OFFERED = 30  # datasets in the form, the latest
 _RATES = 40  # values in the small curve
 _IDLE = 1.0  # seconds between looks while a cell runs that may start a task
 _ICONS = {"active": "▸", "queued": "…", "finished": "✓", "aborted": "◼"}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A task's cluster, and what the list says of it: its state, and how many live ones stand before it."""
+
+    cluster: str
+    state: str = ""
+    before: int | None = None
 
 
 class TaskProgress(Panel):
@@ -68,7 +78,7 @@ class TaskProgress(Panel):
         """Read the tasks once; go on while one of them lives, or a cell runs that may start one."""
         if not self.title:
             self.write(title=self._title())
-        self._rows = {uuid: self._row(uuid, cluster) for uuid, cluster in self._places().items()}
+        self._rows = {uuid: self._row(uuid, place) for uuid, place in self._places().items()}
         rows = list(self._rows.values())
         live = sorted((row for row in rows if row["state"] in LIVE), key=lambda row: row["state"])
         self.write(tasks=live + [row for row in reversed(rows) if row["state"] not in LIVE])
@@ -82,25 +92,30 @@ class TaskProgress(Panel):
             return "Tasks of all clusters"
         return f"Tasks of {self.session.cluster.get_cluster(self._cluster)['name']}"
 
-    def _places(self) -> dict[str, str]:
-        """Return the tasks to show with their clusters, the latest last.
+    def _places(self) -> dict[str, _Place]:
+        """Return where the tasks to show stand, the latest last.
 
         An aborted one stays although the server dropped it.
         """
         if self._task is not None and self._cluster is not None:
-            return {self._task: self._cluster}
+            return {self._task: _Place(self._cluster)}
         clusters = [self._cluster] if self._cluster else self.session.cluster.list_clusters()["uuid"]
-        listed: dict[str, str] = {}
+        places = {uuid: _Place(row["cluster"]) for uuid, row in self._rows.items() if uuid in self._aborted}
         for cluster in map(str, clusters):
-            listed |= dict.fromkeys(map(str, self.session.task.list_tasks(cluster)["uuid"]), cluster)
-        kept = {uuid: row["cluster"] for uuid, row in self._rows.items() if uuid in self._aborted}
-        return dict(list((kept | listed).items())[-_SHOWN:])
+            listed = self.session.task.list_tasks(cluster)
+            before = 0
+            for uuid, state in zip(listed["uuid"], listed["state"], strict=True):
+                places[str(uuid)] = _Place(cluster, str(state), before)
+                before += state in LIVE
+        return dict(list(places.items())[-_SHOWN:])
 
-    def _row(self, uuid: str, cluster: str) -> dict[str, Any]:
-        """Return what is shown of a task; one that ended is not asked for again."""
-        known = self._rows.get(uuid)
+    def _row(self, uuid: str, place: _Place) -> dict[str, Any]:
+        """Return what is shown of a task; one that ended, or still waits, is not asked for again."""
+        known, cluster = self._rows.get(uuid), place.cluster
         if known is not None and known["state"] not in LIVE:
             return known
+        if known is not None and known["state"] == place.state == "queued":
+            return known | {"before": place.before}
         try:
             task = self.session.task.get_task(uuid, cluster)
         except exceptions.NotFoundException:

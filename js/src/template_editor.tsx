@@ -293,6 +293,11 @@ function Foot({ valid, text, view, replace }: FootProps) {
   const [saved, setSaved] = useState("");
   const id = useId();
   const disabled = gone || running !== "";
+  const send = (command: string) => {
+    model.set("text", text); // Python sees the text that it was asked to create or save
+    model.save_changes();
+    return run<string>(command, { name, text });
+  };
   return (
     <footer class="hanami-foot">
       <label>
@@ -331,7 +336,7 @@ function Foot({ valid, text, view, replace }: FootProps) {
           type="button"
           disabled={disabled}
           onClick={async () => {
-            const path = await run<string>("save", { name, text });
+            const path = await send("save");
             if (path) setSaved(path);
           }}
         >
@@ -342,7 +347,7 @@ function Foot({ valid, text, view, replace }: FootProps) {
           class="hanami-primary"
           disabled={disabled || !valid || !connected}
           title={connected ? "" : "Give the editor a session to create clusters."}
-          onClick={() => run("create", { name, text })}
+          onClick={() => send("create")}
         >
           {running === "create" ? "Creating" : "Create cluster"}
         </button>

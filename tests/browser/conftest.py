@@ -37,6 +37,7 @@ SETTINGS = {
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
+FAILED = pytest.StashKey[bool]()
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 
@@ -243,8 +244,19 @@ def theme(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Remember whether a test failed, for its fixtures."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
-def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
+def open_notebook(
+    request: pytest.FixtureRequest, lab: Lab, browser: Any
+) -> Iterator[Callable[..., Notebook]]:
     """Open a notebook, given as a file or as the sources of its cells."""
     contexts = []
 
@@ -267,5 +279,8 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
 
     yield open_one
     for context in contexts:
+        if request.node.stash.get(FAILED, False):
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            context.pages[0].screenshot(path=str(SCREENSHOTS / f"failed-{request.node.name}.png"))
         context.close()
     lab.shutdown_kernels()

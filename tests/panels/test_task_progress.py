@@ -104,7 +104,7 @@ class Slow:
         return {"name": "slow"}
 
     def list_tasks(self, _):
-        return {"uuid": ["t1"]}
+        return {"uuid": ["t1"], "state": [self.row["state"]]}
 
     def get_task(self, *_):
         import pandas as pd
