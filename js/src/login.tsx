@@ -1,7 +1,7 @@
 // The panel that signs in, and says who is signed in, where and for how long.
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useTrait } from "./lib/model";
-import { Card, Notice, panel, useCommand, usePanel } from "./lib/panel";
+import { Card, Notice, panel, submitOnEnter, useCommand, usePanel, useUnique } from "./lib/panel";
 import "./login.css";
 
 export interface Known {
@@ -38,7 +38,7 @@ function Form() {
   const [verify, setVerify] = useState(useTrait<boolean>(model, "verify"));
   const [known, setKnown] = useState<Known[]>([]);
   const password = useRef<HTMLInputElement>(null);
-  const id = useId();
+  const id = useUnique();
   useEffect(() => {
     commands.send<Known[]>("known").then(setKnown, () => {});
   }, [commands]);
@@ -69,7 +69,7 @@ function Form() {
   };
   const waiting = running !== "";
   return (
-    <form class="hanami-login" onSubmit={signIn} autocomplete="off">
+    <form class="hanami-login" onSubmit={signIn} onKeyDown={submitOnEnter} autocomplete="off">
       <label for={`${id}a`}>Server</label>
       <input
         id={`${id}a`}
@@ -118,7 +118,7 @@ function Status({ signed }: { signed: SignedIn }) {
   const { gone, commands } = usePanel();
   const { run, running, error } = useCommand();
   const [now, setNow] = useState(Date.now());
-  const id = useId();
+  const id = useUnique();
   useEffect(() => {
     const timer = setInterval(() => {
       setNow(Date.now());

@@ -1,7 +1,7 @@
 // The form that starts a training or a request with the clusters, datasets and columns there are.
 import type { ComponentChildren } from "preact";
-import { useId, useState } from "preact/hooks";
-import { Notice, useCommand, usePanel } from "./lib/panel";
+import { useState } from "preact/hooks";
+import { Notice, submitOnEnter, useCommand, usePanel, useUnique } from "./lib/panel";
 
 interface Cluster {
   uuid: string;
@@ -92,7 +92,7 @@ function Form({ options, disabled, close, start }: FormProps) {
   };
   const hexagons = [...cluster.inputs, ...(train ? cluster.outputs : [])];
   return (
-    <form class="hanami-task-form" onSubmit={submit}>
+    <form class="hanami-task-form" onSubmit={submit} onKeyDown={submitOnEnter}>
       <Choice label="Do" value={kind} set={(value) => setKind(value as "train" | "request")}>
         <option value="train">train</option>
         <option value="request">request</option>
@@ -167,7 +167,7 @@ interface ChoiceProps {
 }
 
 function Choice({ label, value, set, children }: ChoiceProps) {
-  const id = useId();
+  const id = useUnique();
   return (
     <span>
       <label for={id}>{label}</label>{" "}

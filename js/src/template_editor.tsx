@@ -1,10 +1,10 @@
 // The editor of cluster templates: text and hexagon grid, two sides of one document with one undo history.
 import { redo, redoDepth, undo, undoDepth } from "@codemirror/commands";
 import type { EditorView } from "@codemirror/view";
-import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import presets from "../../hanami_jupyter/panels/presets.json";
 import { useTrait } from "./lib/model";
-import { Card, Icon, Notice, panel, useCommand, usePanel } from "./lib/panel";
+import { Card, Icon, Notice, panel, useCommand, usePanel, useUnique } from "./lib/panel";
 import {
   addHexagon,
   type Change,
@@ -175,7 +175,7 @@ interface ChosenProps {
 }
 
 function Chosen({ position, end, set, suggest, remove }: ChosenProps) {
-  const id = useId();
+  const id = useUnique();
   const kind = end?.kind ?? "inner";
   const turnInto = (wanted: Kind | "inner") => {
     const own = end && !/^(input|output)(_\d+)?$/.test(end.name) ? end.name : undefined;
@@ -246,7 +246,7 @@ export function plain(value: string): string {
 }
 
 function Settings({ template, set }: { template: Template; set: (key: string, value: string) => void }) {
-  const id = useId();
+  const id = useUnique();
   const reduction = settingOf(template, "enable_reduction") === true;
   return (
     <div class="hanami-fields">
@@ -291,7 +291,7 @@ function Foot({ valid, text, view, replace }: FootProps) {
   const { run, running, error } = useCommand();
   const [name, setName] = useState("digits");
   const [saved, setSaved] = useState("");
-  const id = useId();
+  const id = useUnique();
   const disabled = gone || running !== "";
   const send = (command: string) => {
     model.set("text", text); // Python sees the text that it was asked to create or save

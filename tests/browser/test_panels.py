@@ -40,7 +40,7 @@ display(login, editor, tasks, accuracy)
 """
 MANY = """
 dataset = session.dataset.upload_data("many rows", np.tile(pictures, (200, 1)), np.tile(labels, 200))
-[train(f"pass {number}") for number in range(30)]
+[train(f"pass {number}") for number in range(150)]
 tasks = hanami.TaskProgress(session, cluster)
 tasks
 """
@@ -163,7 +163,7 @@ def test_tasks_are_aborted_from_the_panel_and_a_gone_kernel_is_said(open_noteboo
     notebook.run_all()
     page = notebook.page
     card = page.locator(CARD)
-    last = card.get_by_role("button", name="Abort pass 29")
+    last = card.get_by_role("button", name="Abort pass 149")
     last.click()
     card.get_by_role("button", name="Go on").click()
     last.click()

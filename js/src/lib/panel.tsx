@@ -139,6 +139,19 @@ export function panel(body: () => ComponentChildren) {
   };
 }
 
+/** An id for labels that no other panel of the page has: Preact's own counts from zero in every view. */
+export function useUnique(): string {
+  return useMemo(() => `hanami-${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`, []);
+}
+
+/** Enter in a field submits its form; in a notebook the browser does not do it by itself. */
+export function submitOnEnter(event: KeyboardEvent): void {
+  const field = event.target as HTMLElement;
+  if (event.key !== "Enter" || field.tagName !== "INPUT") return;
+  event.preventDefault();
+  field.closest("form")?.requestSubmit();
+}
+
 /** A command with what is to be seen of it: whether it is under way, and why it failed. */
 export function useCommand() {
   const { commands } = usePanel();
