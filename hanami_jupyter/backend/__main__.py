@@ -103,6 +103,7 @@ def make_server(config: Config, service: Service) -> Server:
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,
+        ws_ping_timeout=60,
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=75,
@@ -183,6 +184,9 @@ def main() -> int:
     try:
         config = settings.load(sys.argv[1:], environment)
         _start_logging(config.log_level)
+        os.umask(0o077)  # what is written is for the server's own user
+        if not config.loopback and not config.certfile:
+            log.warning("passwords and tokens travel readable: give --certfile and --keyfile")
         run(config, environment)
     except (ConfigError, StoreError) as error:
         sys.stderr.write(f"{error}\n")

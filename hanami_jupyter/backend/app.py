@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 WORKERS = 16
 MAX_HEADERS = 8192  # bytes
 BODY_SECONDS = 30.0  # time for a body to arrive
+MAX_SHOWN = 500  # characters of one value in the error log
 _SECRET = {"password", "passphrase", "token"}
 NOBODY = Caller("", "", is_admin=False, project_id="", role="", is_project_admin=False)
 
@@ -163,10 +164,14 @@ class App:
         """Note an error that is not the caller's, and answer 500."""
         message = sentence(error)
         log.error(message, exc_info=None if disk_full(error) else error, extra={"path": exchange.path})
-        shown = {name: value for name, value in (exchange.values or {}).items() if name not in _SECRET}
+        shown = {
+            name: value if len(str(value)) <= MAX_SHOWN else "..."
+            for name, value in (exchange.values or {}).items()
+            if name not in _SECRET
+        }
         run = asyncio.get_running_loop().run_in_executor
         try:
-            text = json.dumps(shown, sort_keys=True)[:2000]
+            text = json.dumps(shown, sort_keys=True)
             place = f"{exchange.method} {exchange.path}"
             await run(self._pool, self.service.store.error, exchange.user_id, "rest", place, text, message)
         except Exception as again:  # noqa: BLE001 - a full disk takes the log too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,16 +73,22 @@ def decode(frame: bytes) -> tuple[Any, npt.NDArray[np.float32]]:
 
 def encode(name: str, values: npt.NDArray[np.float32], *, last: bool) -> bytes:
     """Return the answer to a request for one output."""
+    return _head(name, len(values), last=last) + np.ascontiguousarray(values, "<f4").tobytes()
+
+
+@lru_cache(maxsize=256)
+def _head(name: str, count: int, *, last: bool) -> bytes:
+    """Return an answer up to its values, which are its last field and end it as they are."""
     message = _Raw(
         bufferName=name,
         isLast=last,
         processType=REQUEST,
         targetBufferType=INPUT,
-        numberOfValues=len(values),
-        values=np.ascontiguousarray(values, "<f4").tobytes(),
+        numberOfValues=count,
+        values=bytes(4 * count),
     )
     data: bytes = message.SerializeToString()
-    return data
+    return data[: len(data) - 4 * count]
 
 
 def _acknowledgement(*, last: bool) -> bytes:

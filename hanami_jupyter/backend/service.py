@@ -147,7 +147,8 @@ def remove_folder(folder: Path) -> None:
                 path.unlink()
         with suppress(OSError):
             (folder / name).rmdir()
-    for path in (*folder.glob("hanami.db*"), *folder.glob("*.json"), *folder.glob("*.part"), folder / "lock"):
+    patterns = ("hanami.db*", "*.json", "*.part", "*.log", "*lock")  # the launcher's too
+    for path in (path for pattern in patterns for path in folder.glob(pattern)):
         with suppress(OSError):
             path.unlink()
     with suppress(OSError):

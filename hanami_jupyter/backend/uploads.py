@@ -60,7 +60,7 @@ class OpenFile:
         self.received = Received(row.received)
         self.lock = threading.Lock()
         self.users = 0
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
 
     def write(self, message: bytes) -> str:
         """Write the piece of one message; return what is wrong with it, or an empty text."""
@@ -75,9 +75,7 @@ class OpenFile:
                 f" but the file has {self.size}."
             )
         try:
-            done = 0
-            while done < len(data):
-                done += os.pwrite(self._handle, data[done:] if done else data, position + done)
+            self._put(position, data)
         except OSError as error:
             if not disk_full(error):
                 return "Failed to write data to disc"
@@ -92,6 +90,17 @@ class OpenFile:
         with self.lock:
             os.ftruncate(self._handle, 0)
             self.received = Received()
+
+    def _put(self, position: int, data: bytes) -> None:
+        done = 0
+        while done < len(data):
+            rest = data[done:] if done else data
+            if hasattr(os, "pwrite"):
+                done += os.pwrite(self._handle, rest, position + done)
+            else:  # pragma: no cover - Windows
+                with self.lock:
+                    os.lseek(self._handle, position + done, os.SEEK_SET)
+                    done += os.write(self._handle, rest)
 
     def close(self) -> None:
         """Close the file."""
@@ -115,6 +124,7 @@ class Uploads:
         self.datasets = folder / "datasets"
         self.checkpoints = folder / "checkpoints"
         self._open: dict[str, OpenFile] = {}
+        self._finishing: set[str] = set()
         self._lock = threading.Lock()
         known = {row.uuid for row in store.uploads()}
         for path in (
@@ -172,8 +182,9 @@ class Uploads:
     def _arrived(self, row: UploadRow) -> bool:
         with self._lock:
             file = self._open.get(row.uuid)
-            if file is None:
-                return Received(row.received).whole(row.size)
+            if file is None:  # what its last connection has noted, not what the row said before
+                kept = self.store.upload(row.uuid)
+                return kept is not None and Received(kept.received).whole(kept.size)
             with file.lock:
                 return file.received.whole(row.size)
 
@@ -182,10 +193,7 @@ class Uploads:
         row = self._target(uuid, caller)
         if row.complete:
             return True
-        # asked twice: between reading a row and looking for its connection the connection may have ended
-        return all(self._arrived(r) for r in self.store.uploads(uuid)) or all(
-            self._arrived(r) for r in self.store.uploads(uuid)
-        )
+        return all(self._arrived(file) for file in self.store.uploads(uuid))
 
     # -- finishing
 
@@ -198,6 +206,10 @@ class Uploads:
         paths = {part: self._part(uuid, part, file, caller) for part, file in given.items()}
         if isinstance(row, DatasetRow) and row.kind != kind:
             raise bad(f"Dataset '{row.name}' was begun as {row.kind}. Finish it as {row.kind}.")
+        with self._lock:
+            if uuid in self._finishing:
+                raise bad(f"'{row.name}' is being finished already. Ask for its progress.")
+            self._finishing.add(uuid)
         try:
             if checkpoint:
                 self._finish_checkpoint(uuid, paths["input"])
@@ -205,6 +217,8 @@ class Uploads:
                 self._finish_dataset(row, paths)
         except ValueError as error:
             raise bad(sentence(error)) from None
+        finally:
+            self._finishing.discard(uuid)
         for path in paths.values():
             path.unlink(missing_ok=True)
         return {"uuid": uuid}

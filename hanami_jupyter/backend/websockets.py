@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import uuid as uuids
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from .validation import is_json, parse_body
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 30.0  # time for the first message of a new connection
+CHECK_SECONDS = 5.0  # between two looks whether a token is still good
 TRIES = 5  # first messages that may fail
 POLICY_VIOLATION = 1008
 
@@ -83,13 +84,7 @@ async def serve(service: Service, receive: Receive, send: Send) -> None:
         if begun is None:
             await socket.close("No valid first message.")
             return
-        caller, talk = begun
-        try:
-            await asyncio.wait_for(
-                talk(socket), max(caller.expires - time.time(), 0) if caller.expires < 1e12 else None
-            )
-        except asyncio.TimeoutError:
-            await socket.close("The token has expired. Get a new one and connect again.")
+        await _until_refused(service, socket, *begun)
     except (asyncio.TimeoutError, TimeoutError):
         await socket.close("The first message did not arrive in time.")
     except RefusalError as refusal:
@@ -101,22 +96,43 @@ async def serve(service: Service, receive: Receive, send: Send) -> None:
         await socket.close(sentence(error))
 
 
-Talk = Callable[[Socket], Awaitable[None]]
+Talk = Callable[[Socket], Coroutine[Any, Any, None]]
 
 
-async def _first(service: Service, socket: Socket) -> tuple[Caller, Talk] | None:
-    """Read first messages until one is right; return who it is and what is to follow."""
+async def _until_refused(service: Service, socket: Socket, token: str, talk: Talk) -> None:
+    """Talk until the other side leaves, or its token is no longer good: expired, or its user gone."""
+    loop = asyncio.get_running_loop()
+    read = service.accounts.tokens.read
+    talking = asyncio.ensure_future(talk(socket))
+    try:
+        while not talking.done():
+            caller = await loop.run_in_executor(None, read, token)
+            await asyncio.wait({talking}, timeout=max(min(CHECK_SECONDS, caller.expires - time.time()), 0.01))
+        talking.result()
+    except RefusalError as refusal:
+        if talking.done():
+            raise
+        raise RefusalError(
+            401, "The token has expired or its user is gone. Connect with another."
+        ) from refusal
+    finally:
+        talking.cancel()
+        await asyncio.wait({talking})
+
+
+async def _first(service: Service, socket: Socket) -> tuple[str, Talk] | None:
+    """Read first messages until one is right; return its token and what is to follow."""
     for _ in range(TRIES):
         data, _text = await socket.read()
         try:
-            caller, talk = await asyncio.get_running_loop().run_in_executor(None, _begin, service, data)
+            token, talk = await asyncio.get_running_loop().run_in_executor(None, _begin, service, data)
         except RefusalError as refusal:
             if refusal.status == 400:  # nothing that could be tried again
                 raise
             await socket.write(_json({"error": refusal.message, "success": False}))
             continue
         await socket.write(_json({"success": True, "uuid": str(uuids.uuid4())}))
-        return caller, talk
+        return token, talk
     return None
 
 
@@ -124,30 +140,35 @@ def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _begin(service: Service, data: bytes) -> tuple[Caller, Talk]:
+def _introduced(service: Service, data: bytes) -> tuple[dict[str, Any], Caller]:
+    """Return the values of a first message and whose its token is."""
     try:
         values = parse_body(data)
-    except RefusalError:
-        if is_json(data):
+        return values, service.accounts.tokens.read(values.get("token") or "")
+    except RefusalError as refusal:
+        if refusal.status == 400 and is_json(data):  # JSON, but of another kind
             raise
         raise RefusalError(401, "Token invalid") from None
-    try:
-        caller = service.accounts.tokens.read(values.get("token") or "")
-    except RefusalError:
-        raise RefusalError(401, "Token invalid") from None
+
+
+def _begin(service: Service, data: bytes) -> tuple[str, Talk]:
+    values, caller = _introduced(service, data)
+    token = str(values["token"])
     target, uuid = values.get("target"), values.get("uuid")
     if not isinstance(uuid, str):
         raise RefusalError(400, "'uuid' is missing or no text")
     if target == "cluster":
+        if not service.accounts.may(caller, "PUT", "/cluster/set_mode"):
+            raise RefusalError(401, "Access denied by policy")
         if service.store.cluster(uuid, caller) is None:
             raise RefusalError(404, f"Cluster with UUID '{uuid[:80]}' not found")
         if service.clusters.connected(uuid):
             raise RefusalError(409, f"Cluster with UUID '{uuid}' has a direct connection already")
-        return caller, lambda socket: direct.talk(service, uuid, socket)
+        return token, lambda socket: direct.talk(service, uuid, socket)
     if target == "file_upload":
         if service.store.upload(uuid, caller) is None:
             raise RefusalError(404, f"Tempfile with UUID '{uuid[:80]}' not found")
-        return caller, lambda socket: _upload(service, caller, uuid, socket)
+        return token, lambda socket: _upload(service, caller, uuid, socket)
     raise RefusalError(404, "'target' must be 'cluster' or 'file_upload'")
 
 

@@ -19,6 +19,7 @@ from hanami_jupyter.protocol.endpoints import BY_KEY, DATASET_VERSION, OWNED_COL
 from . import route, table, text_json
 
 _ROWS = 100  # rows of content if nothing is said
+MOST_VALUES = 20_000_000  # in one answer
 _PIECE = 64  # rows turned into JSON at once
 
 
@@ -119,8 +120,10 @@ def content(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
         raise bad(
             f"Rows {first} to {first + count - 1} were asked for, but dataset '{row.name}' has {total} rows."
         )
-    part = matrix(service, row)[first : first + count, start:end]
+    if count * (end - start) > MOST_VALUES:
+        raise bad(f"{count} rows of {end - start} values are too many at once. Ask for fewer rows.")
     # piece by piece: the interpreter can turn to other requests in between
+    part = matrix(service, row)[first : first + count, start:end]
     texts = [
         json.dumps(part[i : i + _PIECE].astype(np.float64).tolist(), separators=(",", ":"))[1:-1]
         for i in range(0, count, _PIECE)

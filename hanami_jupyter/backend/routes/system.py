@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from hanami_jupyter.backend import measurements, openapi
@@ -29,7 +30,12 @@ def audit_log(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
 @route("GET", "/error_log")
 def error_log(service: Service, _caller: Caller, values: dict[str, Any]) -> Any:
     """List errors."""
-    return _log(service, "error_log", values["user_id"], values["page"])
+    found = _log(service, "error_log", values["user_id"], values["page"])
+    place = found["header"].index("input_values")
+    for row in found["body"]:
+        if row[place].startswith("{"):
+            row[place] = json.loads(row[place])
+    return found
 
 
 @route("GET", "/system_info")
