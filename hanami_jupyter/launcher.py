@@ -309,7 +309,6 @@ def read(folder: Path) -> Running | None:
     info = _info(folder)
     if _process(info) is None:
         return None
-    transport.forget(info["address"])  # another server may have had this port
     with suppress(HanamiException):
         if transport.exchange("GET", "/health", "", info["address"], True, {}).status == 200:
             return Running(
@@ -386,8 +385,10 @@ def _launch(folder: Path, persistent: bool, timeout: float, log_level: str) -> R
         if child.poll() is not None:
             reason = f"The embedded backend ended with exit code {child.returncode} while it started."
             return Failed(reason, _tail(log, SHOWN_LINES, offset))
-        if _info(folder).get("pid") == child.pid and (running := read(folder)) is not None:
-            return running
+        if _info(folder).get("pid") == child.pid:
+            transport.forget(_info(folder)["address"])  # another server may have had this port
+            if (running := read(folder)) is not None:
+                return running
         time.sleep(pause)
         pause = min(0.2, pause * 1.2)
     _end(psutil.Process(child.pid))

@@ -314,7 +314,7 @@ class Session:
             try:
                 return function(*self._first(function, token), *args, **kwargs, **self._last(function))
             except UnauthorizedException as error:
-                if self._login is None or "JWT" not in error.text or self._token is not token:
+                if self._login is None or "token" not in error.text.lower() or self._token is not token:
                     raise
             with self._lock:  # the server's clock may differ from ours: once, try with a fresh login
                 self._log_in()

@@ -6,8 +6,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hanami_jupyter.client.hanami_exceptions import NotSupportedException
-from hanami_jupyter.client.uploads import InvalidDataException
+from hanami_jupyter.client.hanami_exceptions import InvalidDataException, NotSupportedException
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from hanami_jupyter.client import transport
 from hanami_jupyter.client.arrays import Columns, arranged, as_csv, as_idx, as_npy, split
+from hanami_jupyter.client.hanami_exceptions import InvalidDataException
 from hanami_jupyter.client.spellings import also
 from hanami_jupyter.client.tables import frame, record
 from hanami_jupyter.client.transport import Verify, call
@@ -141,8 +142,6 @@ def upload_csv_files(
 
 def _read_csv(data: memoryview, name: str) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - importing the package stays cheap
-
-    from hanami_jupyter.client.uploads import InvalidDataException  # noqa: PLC0415
 
     try:
         return pd.read_csv(io.BytesIO(data), skipinitialspace=True)

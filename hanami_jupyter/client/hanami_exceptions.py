@@ -47,6 +47,10 @@ class BadRequestException(HanamiException):
     """The server does not accept a value (400)."""
 
 
+class InvalidDataException(BadRequestException, ValueError):  # noqa: N818 - named like its siblings
+    """Data that is refused before anything is sent."""
+
+
 class UnauthorizedException(HanamiException):
     """The login, the token or the rights do not suffice (401)."""
 

@@ -438,6 +438,12 @@ _NETWORK = (
         "The proxy on the way to {address} fails. Check HTTP_PROXY and NO_PROXY.",
     ),
     _Fault(
+        (websocket.WebSocketBadStatusException,),
+        exceptions.UnexpectedAnswerException,
+        False,
+        "{address} opens no websocket. Is it a Hanami server?",
+    ),
+    _Fault(
         (ConnectionRefusedError,),
         exceptions.ConnectionException,
         False,
@@ -569,7 +575,13 @@ class Socket:
             text = "The server answered something that is not of Hanami's protocol"
         text = text.replace(token, "***") if token else text
         lower = text.lower()
-        status = 401 if "jwt" in lower or "denied" in lower else 404 if "not found" in lower else 400
+        status = (
+            401
+            if "jwt" in lower or "token" in lower or "denied" in lower
+            else 404
+            if "not found" in lower
+            else 400
+        )
         return failure(Answer(status, "text/plain", text.encode()), "WEBSOCKET", "/")
 
     def send(self, frame: bytes) -> None:

@@ -18,6 +18,7 @@ from hanami_jupyter.client.hanami_exceptions import (
     BadRequestException,
     ConnectionException,
     HanamiException,
+    InvalidDataException,
     TimeoutException,
     UnexpectedAnswerException,
 )
@@ -33,10 +34,6 @@ WINDOW = 16  # pieces under way
 CONNECTIONS = 3  # tries to send one file over a connection that breaks
 GZIP = b"\x1f\x8b"
 IMAGES, LABELS = 0x803, 0x801  # magic numbers of IDX files: unsigned bytes in three and in one dimension
-
-
-class InvalidDataException(BadRequestException, ValueError):  # noqa: N818 - named like its siblings
-    """Data that is refused before anything is sent."""
 
 
 @contextmanager

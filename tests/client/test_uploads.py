@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as hnp
 
 from hanami_jupyter import hanami_exceptions as exceptions
 from hanami_jupyter.client import arrays, dataset, transport
-from hanami_jupyter.client.uploads import InvalidDataException, opened
+from hanami_jupyter.client.hanami_exceptions import InvalidDataException
+from hanami_jupyter.client.uploads import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

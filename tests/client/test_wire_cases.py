@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import hashlib
 import json
+import re
+import socket
+import struct
+import threading
 import warnings
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +33,7 @@ from hanami_jupyter.client import (
     measurements,
     project,
     task,
+    transport,
     uploads,
     user,
 )
@@ -383,7 +390,7 @@ def test_upload_pieces_equal_protobufs() -> None:
         def send(self, frame: bytes) -> None:
             self.sent.append(frame)
 
-        def receive(self) -> bytes:
+        def receive_message(self) -> bytes:
             return messages.FileUploadResponse_Message(success=True).SerializeToString()
 
     data, sink = bytes(range(256)) * 1500, Sink()
@@ -393,3 +400,142 @@ def test_upload_pieces_equal_protobufs() -> None:
     assert [piece.position for piece in pieces] == [0, 131_072, 262_144]
     assert b"".join(piece.data for piece in pieces) == data
     assert arrived == [131_072, 262_144, len(data)]
+
+
+SOCKETS = [case for case in CASES if case["method"] == "WEBSOCKET"]
+OPCODES = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
+
+
+class RecordedSocket:
+    """A server that handshakes and then plays the recorded frames, each once the one before has come."""
+
+    def __init__(self, case: dict[str, Any]) -> None:
+        self.case = case
+        self.heard: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def _play(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            line, _ = self._listener.accept()
+            with line, line.makefile("rb") as reader:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += reader.readline() or b"\r\n\r\n"
+                if self.case["status"] != 101:
+                    line.sendall(f"HTTP/1.1 {self.case['status']} No\r\nContent-Length: 0\r\n\r\n".encode())
+                    return
+                key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)
+                assert key is not None
+                accept = base64.b64encode(hashlib.sha1(key[1] + GUID).digest())
+                line.sendall(b"HTTP/1.1 101 On\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+                line.sendall(b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+                for frame in self.case["frames"]:
+                    if frame["dir"] == "c2s":
+                        self.heard.append(_read_frame(reader))
+                    elif "opcode" in frame:
+                        line.sendall(_frame(frame))
+                    elif "eof" in frame:
+                        return
+
+    def close(self) -> None:
+        self._listener.close()
+        self._thread.join(2)
+
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def _frame(frame: dict[str, Any]) -> bytes:
+    data = _payload(frame)
+    size = struct.pack(">B", len(data)) if len(data) < 126 else struct.pack(">BH", 126, len(data))
+    return bytes([0x80 | OPCODES[frame["opcode"]]]) + size + data
+
+
+def _read_frame(reader: Any) -> bytes:
+    head = reader.read(2)
+    if len(head) < 2:
+        raise EOFError
+    size = head[1] & 0x7F
+    if size > 125:
+        size = int.from_bytes(reader.read(2 if size == 126 else 8), "big")
+    mask, data = reader.read(4), reader.read(size)
+    return bytes(byte ^ mask[at % 4] for at, byte in enumerate(data)) if size < 1000 else b"long"
+
+
+def _hello(case: dict[str, Any]) -> dict[str, Any] | None:
+    """The recorded first message, if the client can send it."""
+    first = next((frame for frame in case["frames"] if frame["dir"] == "c2s"), {})
+    try:
+        said = json.loads(first.get("text", ""))
+    except ValueError:
+        return None
+    whole = isinstance(said, dict) and list(said) == ["token", "target", "uuid"] and first["opcode"] == "text"
+    return said if whole and all(isinstance(value, str) for value in said.values()) else None
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("case", SOCKETS, ids=lambda case: case["case"][:50])
+def test_websockets(case: dict[str, Any]) -> None:
+    said = _hello(case)
+    if said is None and case["status"] == 101:
+        said = {"token": "t", "target": "cluster", "uuid": UUID}  # the answer counts, not what was asked
+        if not any(frame["dir"] == "s2c" and frame.get("opcode") == "binary" for frame in case["frames"]):
+            case = {**case, "frames": [frame for frame in case["frames"] if frame["dir"] == "c2s"][:1]}
+    peer = RecordedSocket(case)
+    answer = next((f for f in case["frames"] if f["dir"] == "s2c" and f.get("opcode") == "binary"), None)
+    try:
+        if answer is None or not json.loads(answer["text"])["success"]:
+            with pytest.raises(_refusal(answer)):
+                _open(peer.address, said)
+        else:
+            assert said is not None
+            _converse(_open(peer.address, said), case)
+    finally:
+        peer.close()
+    if _hello(case):
+        assert json.loads(peer.heard[0]) == _hello(case)
+
+
+def _open(address: str, said: dict[str, Any] | None) -> transport.Socket:
+    said = said or {"token": "t", "target": "cluster", "uuid": UUID}
+    return transport.Socket(said["token"], address, said["target"], said["uuid"])
+
+
+def _refusal(answer: dict[str, Any] | None) -> type[exceptions.HanamiException]:
+    error = json.loads(answer["text"])["error"] if answer else None
+    if error is None:
+        return exceptions.HanamiException
+    kinds = {"Token": exceptions.UnauthorizedException, "not found": exceptions.NotFoundException}
+    return next((kind for text, kind in kinds.items() if text in error), exceptions.BadRequestException)
+
+
+def _converse(line: transport.Socket, case: dict[str, Any]) -> None:
+    """Send as many frames as were sent, and read each answer as the client does."""
+    for frame in case["frames"][2:]:
+        sends = frame["dir"] == "c2s"
+        if line.closed or frame.get("opcode") in {"ping", "pong"} or (sends and frame["opcode"] == "close"):
+            continue
+        if sends:
+            line.send(b"\x12\x01x")
+        elif frame.get("opcode") == "binary":
+            _read_answer(line, frame, case)
+        else:
+            with pytest.raises((exceptions.ConnectionException, exceptions.TimeoutException)):
+                line.receive()
+    line.close()
+
+
+def _read_answer(line: transport.Socket, frame: dict[str, Any], case: dict[str, Any]) -> None:
+    uploading = json.loads(case["frames"][0]["text"])["target"] == "file_upload"
+    if not uploading:
+        expected = messages.ClusterIO_Message.FromString(_payload(frame))
+        name, values = direct_io._values(line.receive_message())
+        assert (name, values.tolist()) == (expected.bufferName, pytest.approx(list(expected.values)))
+    elif frame.get("decoded", {"success": True})["success"]:
+        assert uploads._acknowledged(line, deque([7])) == 7
+    else:
+        with pytest.raises(exceptions.BadRequestException, match="refused a piece"):
+            uploads._acknowledged(line, deque([7]))
