@@ -23,7 +23,7 @@ from .validation import is_json, parse_body
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 30.0  # time for the first message of a new connection
-CHECK_SECONDS = 5.0  # between two looks whether a token is still good
+CHECK_SECONDS = 1.0  # between two looks whether a token is still good
 TRIES = 5  # first messages that may fail
 POLICY_VIOLATION = 1008
 

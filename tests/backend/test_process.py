@@ -162,7 +162,7 @@ def test_one_backend_a_folder(folder: Path) -> None:
 
 def test_settings_from_file_and_environment(folder: Path, tmp_path: Path) -> None:
     policies, config = tmp_path / "policies", tmp_path / "settings.toml"
-    policies.write_text("v1.0alpha/cluster/all\n- GET: admin\nv1.0alpha/token\n- PUT: admin, member\n")
+    policies.write_text("v1.0alpha/cluster/all\n- GET: admin\nv1.0alpha/cluster\n- POST: admin\n")
     config.write_text(f'policies = "{policies}"\ntoken-lifetime = 100\nlog-level = "error"\n')
     if sys.version_info < (3, 11):
         pytest.importorskip("tomli")
@@ -172,6 +172,8 @@ def test_settings_from_file_and_environment(folder: Path, tmp_path: Path) -> Non
         admin = backend.admin()
         admin.get("/cluster/all")
         admin.refused(401, "GET", "/dataset/all")
+        with pytest.raises(ConnectionRefusedError, match="policy"):
+            admin.websocket("cluster", admin.cluster("read_only"))
         payload = admin.token.split(".")[1]
         import base64
 
@@ -396,6 +398,17 @@ def test_a_websocket_ends_with_its_token(folder: Path) -> None:
         assert opcode == websocket.ABNF.OPCODE_CLOSE
         assert b"expired" in data
         admin.refused(401, "GET", "/cluster/all")
+
+
+def test_a_websocket_ends_with_its_user(admin: Client) -> None:
+    admin.post("/user", id="talker", name="User", password=PASSWORD, is_admin=False)
+    admin.post("/user/project", id="talker", project_id="team", role="member", is_project_admin=False)
+    user = admin.login("talker")
+    link = user.websocket("cluster", user.cluster("talked"))
+    admin.delete("/user", id="talker")
+    opcode, data = link.recv_data()
+    assert opcode == websocket.ABNF.OPCODE_CLOSE
+    assert b"gone" in data
 
 
 def test_foreign_names_and_pages_are_refused(backend: Backend, admin: Client) -> None:
