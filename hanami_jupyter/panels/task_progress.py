@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hanami_jupyter.session import Session
 
 LIVE = frozenset({"queued", "active"})
-_SHOWN = 20  # rows of a cluster with many tasks
+_SHOWN = 60  # tasks of a cluster with many; the epochs of a training are one row
 _OFFERED = 30  # datasets in the form, the latest
 _RATES = 40  # values in the small curve
 _IDLE = 1.0  # seconds between looks while a cell runs that may start a task
@@ -100,14 +100,20 @@ class TaskProgress(Panel):
         if self._task is not None and self._cluster is not None:
             return {self._task: _Place(self._cluster)}
         clusters = [self._cluster] if self._cluster else self.session.cluster.list_clusters()["uuid"]
-        places = {uuid: _Place(row["cluster"]) for uuid, row in self._rows.items() if uuid in self._aborted}
+        listed: dict[str, _Place] = {}
         for cluster in map(str, clusters):
-            listed = self.session.task.list_tasks(cluster)
+            tasks = self.session.task.list_tasks(cluster)
             before = 0
-            for uuid, state in zip(listed["uuid"], listed["state"], strict=True):
-                places[str(uuid)] = _Place(cluster, str(state), before)
+            for uuid, state in zip(tasks["uuid"], tasks["state"], strict=True):
+                listed[str(uuid)] = _Place(cluster, str(state), before)
                 before += state in LIVE
-        return dict(list(places.items())[-_SHOWN:])
+        kept = {uuid: _Place(row["cluster"]) for uuid, row in self._rows.items() if uuid in self._aborted}
+        places = kept | listed
+        order = [uuid for uuid in self._rows if uuid in places]  # an aborted one keeps its place
+        order += [uuid for uuid in listed if uuid not in self._rows]
+        running = [uuid for uuid in order if places[uuid].state == "active"]
+        shown = {*running, *order[-_SHOWN:]}
+        return {uuid: places[uuid] for uuid in order if uuid in shown}
 
     def _row(self, uuid: str, place: _Place) -> dict[str, Any]:
         """Return what is shown of a task; one that ended, or still waits, is not asked for again."""

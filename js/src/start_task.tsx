@@ -133,9 +133,11 @@ function Form({ options, disabled, close, start }: FormProps) {
           <input
             type="number"
             min="1"
-            max="1000"
+            max="50"
             value={epochs}
-            onInput={(event) => setEpochs(Math.max(1, Math.round(Number(event.currentTarget.value) || 1)))}
+            onInput={(event) =>
+              setEpochs(Math.min(50, Math.max(1, Math.round(Number(event.currentTarget.value) || 1))))
+            }
           />
         </label>
       )}

@@ -77,6 +77,7 @@ function joined(parts: Task[]): Entry {
     done,
     total,
     seconds,
+    before: Math.min(...live.map((task) => task.before ?? 0)) || null,
     seconds_left: first.rate ? (total - done) / first.rate : null,
     parts,
   };
@@ -181,7 +182,7 @@ function TaskProgress() {
   const startable = useTrait<boolean>(model, "startable");
   const rows = entries(tasks);
   return (
-    <Card title={title} {...summary(tasks)}>
+    <Card title={title} {...summary(rows)}>
       {rows.length ? (
         <ul class="hanami-tasks">
           {rows.map((task) => (

@@ -150,6 +150,15 @@ def test_aborting_keeps_the_row_although_the_server_drops_the_task(front):
     assert ask("abort", tasks=["none"])["ok"] is False
 
 
+def test_of_many_tasks_the_running_and_the_latest_are_shown(front):
+    session = Slow(None, **ACTIVE)
+    listed = {"uuid": [f"t{i}" for i in range(90)], "state": ["active"] + ["queued"] * 89}
+    session.list_tasks = lambda _: listed
+    panel = TaskProgress(session, "c")
+    until(lambda: panel.tasks, panel)
+    assert [row["uuid"] for row in panel.tasks] == ["t0", *(f"t{i}" for i in range(30, 90))]
+
+
 def test_a_failed_abort_says_why(front):
     session = Slow(None, **ACTIVE)
     panel = TaskProgress(session, "c")
