@@ -122,6 +122,7 @@ async def _serve(config: Config, service: Service, server: Server, taken: socket
     loop = asyncio.get_running_loop()
 
     def stop(*_: object) -> None:
+        service.clusters.stop()
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):

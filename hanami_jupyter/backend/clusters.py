@@ -476,19 +476,22 @@ class Clusters:
             with self.computing(runtime) as host:
                 self._keep(runtime, host)
 
-    def close(self) -> None:
-        """Abort what is at work, keep what direct messages changed, end the workers."""
+    def stop(self) -> None:
+        """Abort what is at work, begin nothing more."""
         with self._lock:
             self._closing = True
-            runtimes = list(self._runtimes.values())
-            for runtime in runtimes:
+            for runtime in self._runtimes.values():
                 runtime.queue.clear()
                 if runtime.running:
                     runtime.running.progress.abort()
         self._engine.ready.set()  # what still waits for the engine ends without it
+
+    def close(self) -> None:
+        """Stop, keep what direct messages changed, end the workers."""
+        self.stop()
         for host in self.hosts.values():
             host.close()
-        for runtime in runtimes:
+        for runtime in self._runtimes.values():
             try:
                 self.keep_direct(runtime.uuid)
             except (OSError, RefusalError) as error:

@@ -27,6 +27,7 @@ from .service import Service
 if TYPE_CHECKING:
     from .websockets import Socket
 
+_LOOK = 0.05  # seconds between two looks whether the engine is ready
 _QUICK = 0.002  # seconds: longer rounds leave the event loop
 
 
@@ -133,7 +134,8 @@ async def talk(service: Service, uuid: str, socket: Socket) -> None:
     loop = asyncio.get_running_loop()
     try:
         with service.clusters.direct(uuid) as link:
-            await loop.run_in_executor(None, service.engine.ready.wait)
+            while not service.engine.ready.is_set():
+                await asyncio.sleep(_LOOK)
             quick = False
             while True:
                 frame, _text = await socket.read()
