@@ -333,7 +333,8 @@ def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax
     >>> plot_history([91.5, 94.0, 95.2]).get_title()
     '95.2 % after 3 epochs'
     """
-    runs = dict(history) if isinstance(history, Mapping) else {"": list(history)}
+    given = history if isinstance(history, Mapping) else {"": history}
+    runs = {name: list(values) for name, values in given.items()}
     if not runs or not all(len(values) for values in runs.values()):
         message = "A run has no epoch. Give at least one accuracy for each run."
         raise ValueError(message)
