@@ -425,7 +425,7 @@ class _Fault(NamedTuple):
 
 _NETWORK = (
     _Fault(
-        (ssl.SSLError, urllib3.exceptions.SSLError),
+        (ssl.SSLCertVerificationError,),
         exceptions.ConnectionException,
         False,
         "The certificate of {address} is not trusted. Give its file as verify_connection='ca.pem', or switch "
@@ -436,6 +436,12 @@ _NETWORK = (
         exceptions.ConnectionException,
         False,
         "The proxy on the way to {address} fails. Check HTTP_PROXY and NO_PROXY.",
+    ),
+    _Fault(
+        (ssl.SSLError, urllib3.exceptions.SSLError),
+        exceptions.ConnectionException,
+        True,
+        "The TLS connection to {address} failed during {request}. Check that it should be https.",
     ),
     _Fault(
         (websocket.WebSocketBadStatusException,),

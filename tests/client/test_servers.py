@@ -88,6 +88,11 @@ def test_an_untrusted_certificate_is_refused(secure: str, server: Running) -> No
         transport.Socket("token", secure, "cluster", "6f2bbcd2-7081-4b08-ae1d-16e6cd6f54c4")
 
 
+def test_https_where_there_is_none(server: Running) -> None:
+    with pytest.raises(exceptions.ConnectionException, match="Check that it should be https"):
+        hosts.list_hosts("token", server.address.replace("http:", "https:"))
+
+
 def test_self_signed_certificates_without_checking(
     secure: str, server: Running, idx: tuple[bytes, bytes], recwarn: pytest.WarningsRecorder
 ) -> None:
