@@ -7,33 +7,49 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import kernels
-from .kernels import BLOCK, LANES, SECTIONS, Net
-from .lattice import Lattice
+from hanami_jupyter.protocol.template import Settings
 
-BY_BLOCK = {
+from . import kernels
+from .kernels import SECTIONS, Net
+from .lattice import Lattice
+from .vectors import BLOCK
+
+NO_MEMORY = 1e-6
+"""A potential of which less is left after a cycle counts as gone."""
+
+BY_BLOCK: dict[str, tuple[Any, ...]] = {
     "act": (np.float32, BLOCK),
     "bias": (np.float32, BLOCK),
+    "drift": (np.float32, BLOCK),
+    "total": (np.float32, BLOCK),
+    "usual": (np.float32, BLOCK),
     "potential": (np.float32, BLOCK),
     "rest": (np.int32, BLOCK),
     "delta": (np.float32, BLOCK),
-    "live": (np.int32, SECTIONS + LANES),
-    "value": (np.float32, SECTIONS + LANES),
+    "live": (np.int32, SECTIONS),
+    "value": (np.float32, SECTIONS),
     "node": (np.int32,),
     "room": (np.int32,),
     "pending": (np.int32,),
+    "moment": (np.float32,),
     "count": (np.int32,),
-    "energy": (np.float32,),
+    "tilt": (np.float32,),
 }
-BY_SOURCE = {
+BY_SOURCE: dict[str, tuple[Any, ...]] = {
     "wired": (np.int8,),
     "seen": (np.float64, 4),
-    "centre": (np.float64,),
-    "scale": (np.float64,),
+    "norm": (np.float64, 2),
     "dense": (np.int8,),
 }
-BY_SECTION = {"weights": (np.float32, BLOCK), "source": (np.int32,), "target": (np.int32,), "spare": (np.int32,)}
-BY_OUTPUT = {"used": np.int32, "width": np.int32, "begin": np.int32, "row": np.int32}
+BY_SECTION: dict[str, tuple[Any, ...]] = {
+    "weights": (np.float32, BLOCK),
+    "source": (np.int32,),
+    "born": (np.int64,),
+    "bend": (np.float32,),
+    "spare": (np.int32,),
+}
+BY_OUTPUT = {"used": np.int32, "width": np.int32, "row": np.int32, "lean": np.float32, "level": np.float32}
+SCRATCH = ("delta", "live", "value", "count", "tilt")
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -50,11 +66,16 @@ def _longer(old: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
     return new
 
 
-def empty(lattice: Lattice, rates: npt.NDArray[np.float64], seed: int) -> Net:
+def empty(lattice: Lattice, settings: Settings, seed: int) -> Net:
     """Return the arrays of a cluster in which nothing has grown."""
     state = np.zeros(kernels.STATE_SIZE, np.int64)
     state[kernels.RANDOM] = np.uint64(seed % 2**64).astype(np.int64)
+    state[kernels.REFRACTORY] = settings.refractory_time
+    state[kernels.REDUCE] = settings.enable_reduction
+    keep = 1 / settings.neuron_cooldown
     outputs = len(lattice.outputs)
+    first_output = lattice.first_output
+    fan = kernels.MOST_DRAWS + outputs
     fields: dict[str, npt.NDArray[Any]] = {
         name: aligned((0, *shape), dtype)
         for name, (dtype, *shape) in {**BY_BLOCK, **BY_SOURCE, **BY_SECTION}.items()
@@ -62,16 +83,22 @@ def empty(lattice: Lattice, rates: npt.NDArray[np.float64], seed: int) -> Net:
     fields.update({name: np.zeros(outputs, dtype) for name, dtype in BY_OUTPUT.items()})
     return Net(
         state=state,
-        rates=rates,
+        keep=np.array([keep if keep > NO_MEMORY else 0], np.float32),
         order=np.zeros(0, np.int32),
-        fan=np.zeros((0, kernels.DRAWS + outputs + 1), np.int32),
+        fan=np.zeros((0, fan), np.int32),
+        goal=np.zeros((0, fan), np.int32),
         slots=np.zeros((outputs, 0), np.int32),
         mask=aligned((outputs, 0), np.float32),
         sight=aligned((outputs, 0), np.float32),
         synapses=aligned((0, 0), np.float32),
         threshold=np.zeros(0, np.float32),
+        swing=np.zeros(0, np.float32),
         chance=lattice.chance,
         leads=lattice.leads,
+        inputs=np.array([len(lattice.inputs)]),
+        sends=(lattice.chance[:, :first_output] > 0).any(axis=1),
+        direct=(lattice.chance[:, first_output:] > 0).any(axis=1),
+        regret=np.ones(1, np.float32),
         **fields,
     )
 
@@ -82,8 +109,9 @@ def add_blocks(net: Net, node: int, number: int, inputs: int) -> Net:
     new = old + number
     changed = {name: _longer(getattr(net, name), new) for name in BY_BLOCK}
     changed.update({name: _longer(getattr(net, name), new * BLOCK) for name in BY_SOURCE})
-    changed["fan"] = _longer(net.fan, new * BLOCK)
-    changed["fan"][old * BLOCK :] = -1
+    for name in ("fan", "goal"):
+        changed[name] = _longer(getattr(net, name), new * BLOCK)
+        changed[name][old * BLOCK :] = -1
     changed["node"][old:] = node
     changed["pending"][old:] = BLOCK
     if node >= inputs:
@@ -102,12 +130,11 @@ def derive(net: Net, lattice: Lattice) -> Net:
     """Make the arrays that follow from those of a snapshot."""
     blocks = len(net.node)
     net.row[1:] = np.cumsum(net.width)[:-1]
-    net.begin[:] = net.row
     scratch = {name: aligned((blocks, *shape), dtype) for name, (dtype, *shape) in BY_BLOCK.items()}
     return net._replace(
         order=_order(net, len(lattice.inputs)),
         sight=aligned(net.mask.shape, np.float32),
-        **{name: scratch[name] for name in ("delta", "live", "value", "count", "energy")},
+        **{name: scratch[name] for name in SCRATCH},
     )
 
 
@@ -143,8 +170,12 @@ def widen(net: Net, output: int, width: int) -> Net:
     more = width - int(net.width[output])
     synapses = aligned((len(net.synapses) + more, net.synapses.shape[1]), np.float32)
     synapses[:at], synapses[at + more :] = net.synapses[:at], net.synapses[at:]
-    threshold = np.insert(net.threshold, at, np.zeros(more, np.float32))
+    new = np.zeros(more, np.float32)
+    synapses[at : at + more] = net.mask[output] * kernels.SEED
     net.width[output] = width
     net.row[1:] = np.cumsum(net.width)[:-1]
-    net.begin[:] = net.row
-    return net._replace(synapses=synapses, threshold=threshold)
+    return net._replace(
+        synapses=synapses,
+        threshold=np.insert(net.threshold, at, new),
+        swing=np.insert(net.swing, at, new),
+    )
