@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 _log = logging.getLogger(__name__)
 INTERVAL = 0.25  # seconds between two turns of a panel, so at most four messages a second
+LINGER = 1.0  # seconds that an idle thread stays, so that cells in a row share one
 
 
 class Turning(Protocol):
@@ -70,6 +71,8 @@ class Feed:
                 if self._calls:
                     return self._calls.popleft()
                 if not self._due:
+                    if self._changed.wait(LINGER) or self._calls or self._due:
+                        continue
                     self._thread = None
                     return None
                 panel = min(self._due, key=self._due.__getitem__)
