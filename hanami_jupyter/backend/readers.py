@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -13,11 +12,11 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from hanami_jupyter.protocol import idx
 from hanami_jupyter.protocol.endpoints import NAME
 
 from . import files
 
-IMAGES, LABELS = 0x803, 0x801
 DIGITS = 10
 _CHUNK = 1 << 23  # bytes handled at once
 _NAME = re.compile(NAME)
@@ -43,8 +42,8 @@ def read_mnist(images: Path, labels: Path, target: Path) -> dict[str, Any]:
         In one sentence, with the row where there is one.
     """
     with images.open("rb") as picture_file, labels.open("rb") as label_file:
-        rows, height, width = _idx_header(picture_file, images, "image", IMAGES)
-        (count,) = _idx_header(label_file, labels, "label", LABELS)
+        rows, height, width = _idx_header(picture_file, images, "images")
+        (count,) = _idx_header(label_file, labels, "labels")
         if rows != count:
             raise ValueError(
                 f"There are {rows} images but {count} labels. Upload two files that belong together."
@@ -68,33 +67,14 @@ def read_mnist(images: Path, labels: Path, target: Path) -> dict[str, Any]:
     return describe({"picture": pixels, "label": DIGITS}, rows)
 
 
-def _idx_header(file: IO[bytes], path: Path, kind: str, magic: int) -> tuple[int, ...]:
+def _idx_header(file: IO[bytes], path: Path, kind: idx.Kind) -> tuple[int, ...]:
     """Read the sizes of an IDX file and check that the file has as many bytes as they say."""
-    size = path.stat().st_size
-    numbers = magic & 0xFF
-    start = file.read(4 * (numbers + 1))
-    if start[:2] == b"\x1f\x8b":
-        raise ValueError(f"The {kind} file is compressed with gzip. Unpack it first.")
-    if len(start) < 4 * (numbers + 1):
-        raise ValueError(f"The {kind} file has {size} bytes, which is shorter than an IDX header.")
-    found, *sizes = struct.unpack(f">{numbers + 1}I", start)
-    if found != magic:
-        raise ValueError(
-            f"The {kind} file starts with the number {found}, but an IDX {kind} file with {magic}."
-        )
-    row_size = int(np.prod(sizes[1:], dtype=object)) if numbers > 1 else 1
-    if row_size == 0 or sizes[0] == 0:
-        raise ValueError(f"The {kind} file holds nothing: its header says {' x '.join(map(str, sizes))}.")
-    rest = size - len(start)
-    if rest != sizes[0] * row_size:
-        whole = rest // row_size
-        raise ValueError(
-            f"The header of the {kind} file says {sizes[0]} rows of {row_size} bytes,"
-            f" but the file ends in row {whole}."
-            if whole < sizes[0]
-            else f"The {kind} file has {rest - sizes[0] * row_size} bytes more than its header says."
-        )
-    return tuple(sizes)
+    start = file.read(idx.MAX_HEADER)
+    if start[:2] == idx.GZIP_MAGIC:
+        raise ValueError(f"The file of {kind} is compressed with gzip. Unpack it first.")
+    sizes = idx.shape(start, path.stat().st_size, f"The file of {kind}", kind)
+    file.seek(4 + 4 * len(sizes))
+    return sizes
 
 
 def read_csv(source: Path, target: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hanami_jupyter.client.hanami_exceptions import InvalidDataException, NotSupportedException
+from hanami_jupyter.protocol import idx
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,10 +230,10 @@ def as_idx(columns: Columns) -> tuple[bytes, bytes] | None:
         return None
     side = int(pictures.shape[1] ** 0.5)
     shape = (side, side) if side * side == pictures.shape[1] else (1, pictures.shape[1])
-    head = b"".join(number.to_bytes(4, "big") for number in (0x803, len(pictures), *shape))
+    head = idx.KINDS["images"] + b"".join(number.to_bytes(4, "big") for number in (len(pictures), *shape))
     images = head + pictures.astype(np.uint8).tobytes()
     digits = labels.argmax(axis=1).astype(np.uint8).tobytes()
-    return images, (0x801).to_bytes(4, "big") + len(labels).to_bytes(4, "big") + digits
+    return images, idx.KINDS["labels"] + len(labels).to_bytes(4, "big") + digits
 
 
 def as_csv(columns: Columns) -> bytearray:

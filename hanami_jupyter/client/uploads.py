@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import mmap
 import os
 import time
@@ -23,6 +22,7 @@ from hanami_jupyter.client.hanami_exceptions import (
     UnexpectedAnswerException,
 )
 from hanami_jupyter.client.transport import Socket, Verify, call, limits
+from hanami_jupyter.protocol import idx
 from hanami_jupyter.protocol.endpoints import UPLOAD_PIECE
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
@@ -32,8 +32,6 @@ Sent = Callable[[int, int], object]
 
 WINDOW = 16  # pieces under way
 CONNECTIONS = 3  # tries to send one file over a connection that breaks
-GZIP = b"\x1f\x8b"
-IMAGES, LABELS = 0x803, 0x801  # magic numbers of IDX files: unsigned bytes in three and in one dimension
 
 
 @contextmanager
@@ -49,7 +47,7 @@ def opened(source: Source, *, unpack: bool = True) -> Iterator[memoryview]:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source).expanduser()
         with path.open("rb") as file:
-            if path.stat().st_size == 0 or (unpack and file.read(2) == GZIP):
+            if path.stat().st_size == 0 or (unpack and file.read(2) == idx.GZIP_MAGIC):
                 file.seek(0)
                 yield memoryview(_unpacked(file.read(), str(path)))
                 return
@@ -61,7 +59,7 @@ def opened(source: Source, *, unpack: bool = True) -> Iterator[memoryview]:
 
 
 def _unpacked(data: bytes | bytearray | memoryview, name: str) -> bytes | bytearray | memoryview:
-    if bytes(data[:2]) != GZIP:
+    if bytes(data[:2]) != idx.GZIP_MAGIC:
         return data
     try:
         return gzip.decompress(data)
@@ -73,38 +71,17 @@ def _unpacked(data: bytes | bytearray | memoryview, name: str) -> bytes | bytear
 
 def check_idx(images: memoryview, labels: memoryview, names: tuple[str, str]) -> None:
     """Refuse IDX files that are cut short, of the wrong kind, or do not belong together."""
-    counts = [
-        _idx_length(data, name, magic, dimensions, kind)
-        for data, name, magic, dimensions, kind in (
-            (images, names[0], IMAGES, 3, "images"),
-            (labels, names[1], LABELS, 1, "labels"),
-        )
-    ]
+    try:
+        counts = [
+            idx.shape(bytes(data[: idx.MAX_HEADER]), len(data), f"'{name}'", kind)[0]
+            for data, name, kind in zip((images, labels), names, idx.KINDS, strict=True)
+        ]
+    except ValueError as error:
+        raise InvalidDataException(str(error)) from None
     if counts[0] != counts[1]:
         told = f"'{names[0]}' holds {counts[0]:,} images, but '{names[1]}' {counts[1]:,} labels"
         message = f"{told}. Give files that belong together."
         raise InvalidDataException(message)
-
-
-def _idx_length(data: memoryview, name: str, magic: int, dimensions: int, kind: str) -> int:
-    start = 4 + 4 * dimensions
-    found = int.from_bytes(data[:4], "big")
-    if len(data) < start or found != magic:
-        known = {IMAGES: "images", LABELS: "labels"}.get(found)
-        what = f"holds {known}" if known and len(data) >= start else "is not an IDX file"
-        message = f"'{name}' {what}, but an IDX file of {kind} (first bytes {magic:08x}) is needed."
-        raise InvalidDataException(message)
-    sizes = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
-    total = start + math.prod(sizes)
-    if len(data) != total:
-        state = "cut short" if len(data) < total else "too long"
-        told = f"'{name}' is {state}: it has {len(data):,} bytes, but its header promises {total:,}"
-        message = f"{told}. Fetch it again."
-        raise InvalidDataException(message)
-    if sizes[0] == 0:
-        message = f"'{name}' holds no {kind}."
-        raise InvalidDataException(message)
-    return sizes[0]
 
 
 def name_of(source: Source, otherwise: str) -> str:

@@ -91,18 +91,21 @@ def test_no_mirror_is_one_sentence(mirror, monkeypatch):
 
 
 def test_reading_checks_the_header(tmp_path):
-    good = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + bytes(range(6))
+    good = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3]) + bytes(range(6))
     path = tmp_path / "file"
     path.write_bytes(good)
-    assert idx.read(path).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert idx.read(path).tolist() == [[[0, 1, 2]], [[3, 4, 5]]]
     for content, words in (
-        (good[:-1], "truncated: its header announces 18 bytes, but it has 17"),
+        (good[:-1], "cut short: it has 21 bytes, but its header promises 22, and ends in row 1"),
         (good + b"x", "too long"),
-        (b"\x89PNG" + good, "no IDX file"),
-        (good[:9], "ends within its header"),
+        (b"\x89PNG" + good, "is not an IDX file"),
+        (good[:9], "is not an IDX file"),
+        (good[:4] + bytes(12), "holds no images: its header says 0 x 0 x 0"),
         (b"", "starts with nothing"),
         (gzip.compress(good)[:-4], "cannot be unpacked"),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=words):
             idx.read(path)
+    with pytest.raises(ValueError, match="holds images, but an IDX file of labels is needed"):
+        idx.shape(good, len(good), "it", "labels")
