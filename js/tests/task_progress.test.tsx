@@ -153,6 +153,29 @@ test("without its kernel the panel says so and disables the buttons", async () =
   expect(button(el, "Abort").disabled).toBe(true);
 });
 
+test("a kernel that restarts is gone, and a dropped view no longer listens to it", async () => {
+  const slots = new Set<(sender: unknown, state: string) => void>();
+  const signal = {
+    connect: (slot: (sender: unknown, state: string) => void) => slots.add(slot),
+    disconnect: (slot: (sender: unknown, state: string) => void) => slots.delete(slot),
+  };
+  const model = Object.assign(new FakeModel({ title: "Tasks", tasks: [TASK], notice: "" }), {
+    widget_manager: { kernel: { statusChanged: signal } },
+  });
+  const el = document.createElement("div");
+  const clear = panel.render({ model, el });
+  await settle();
+  for (const slot of slots) slot(null, "busy");
+  await settle();
+  expect(el.textContent).not.toContain("gone");
+  for (const slot of slots) slot(null, "restarting");
+  await settle();
+  expect(el.textContent).toContain("The kernel is gone. Run the cell again.");
+  clear();
+  await settle();
+  expect(slots.size).toBe(0);
+});
+
 test("a dropped view leaves nothing behind", async () => {
   const { model, el, controller } = await shown([TASK]);
   expect(model.listening).toBeGreaterThan(0);

@@ -8,6 +8,7 @@ export interface Model {
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBufferView[]): void;
   on(event: string, callback: (...values: never[]) => void): void;
   off(event: string, callback: (...values: never[]) => void): void;
+  widget_manager?: { kernel?: Kernel | null };
 }
 
 export interface Reply {
@@ -98,16 +99,37 @@ export function useTrait<T>(model: Model, name: string): T {
 }
 
 const GONE_CLASS = "jupyter-widgets-disconnected";
+const GONE_STATES = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 
-/** Whether the kernel behind the view is gone: the host marks the view's element with a class. */
-export function useKernelGone(el: HTMLElement): boolean {
+interface Signal<T> {
+  connect(slot: (sender: unknown, value: T) => void): void;
+  disconnect(slot: (sender: unknown, value: T) => void): void;
+}
+
+/** What JupyterLab's widget manager shows of its kernel; other hosts show none. */
+interface Kernel {
+  statusChanged?: Signal<string>;
+  disposed?: Signal<void>;
+}
+
+/** Whether the kernel behind the view is gone, as its host's kernel or the class on the view's element says. */
+export function useKernelGone(model: Model, el: HTMLElement): boolean {
   const [gone, setGone] = useState(el.classList.contains(GONE_CLASS));
   useEffect(() => {
-    const look = () => setGone(el.classList.contains(GONE_CLASS));
+    const look = () => el.classList.contains(GONE_CLASS) && setGone(true);
     const observer = new MutationObserver(look);
     observer.observe(el, { attributes: true, attributeFilter: ["class"] });
     look();
-    return () => observer.disconnect();
-  }, [el]);
+    const kernel = model.widget_manager?.kernel;
+    const told = (_: unknown, state: string) => GONE_STATES.has(state) && setGone(true);
+    const ended = () => setGone(true);
+    kernel?.statusChanged?.connect(told);
+    kernel?.disposed?.connect(ended);
+    return () => {
+      observer.disconnect();
+      kernel?.statusChanged?.disconnect(told);
+      kernel?.disposed?.disconnect(ended);
+    };
+  }, [model, el]);
   return gone;
 }

@@ -101,7 +101,7 @@ export function isDark(): boolean {
 }
 
 function Root({ model, el, children }: { model: Model; el: HTMLElement; children: ComponentChildren }) {
-  const gone = useKernelGone(el);
+  const gone = useKernelGone(model, el);
   const [waiting, setWaiting] = useState<Waiting>("no");
   const commands = useMemo(() => new Commands(model, setWaiting), [model]);
   useEffect(() => {
