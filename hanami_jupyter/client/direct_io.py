@@ -227,22 +227,23 @@ class DirectIO:
             (rows.reshape(-1).data.cast("B") if rows.size else memoryview(b""), 4 * rows.shape[1])
             for _, rows, _ in parts
         ]
-        waiting: deque[int] = deque()
-        room = WINDOW
+        waiting: deque[int] = deque()  # parts whose answer is still to come
+        room, batch = WINDOW, list[bytes]()
         try:
             for row in range(count):
                 for part, (view, width) in enumerate(views):
-                    self._send(heads[part] + view[row * width : (row + 1) * width], first=not waiting)
+                    batch.append(heads[part] + view[row * width : (row + 1) * width])
                     waiting.append(part)
-                    while len(waiting) >= room:
-                        answers = self._answers(frames if waiting[0] == last else 1)
-                        room = min(WINDOW, max(1, ANSWERS_UNDER_WAY // sum(len(a) + 16 for a in answers)))
-                        if waiting.popleft() == last:
-                            yield answers
-            while waiting:
-                answers = self._answers(frames if waiting[0] == last else 1)
-                if waiting.popleft() == last:
-                    yield answers
+                if len(waiting) < room and row + 1 < count:
+                    continue
+                self._send(*batch, first=len(waiting) == len(batch))
+                batch.clear()
+                # down to half the window: many messages then travel, and wake the other side, at once
+                while len(waiting) > (room // 2 if row + 1 < count else 0):
+                    answers = self._answers(frames if waiting[0] == last else 1)
+                    room = min(WINDOW, max(1, ANSWERS_UNDER_WAY // sum(len(a) + 16 for a in answers)))
+                    if waiting.popleft() == last:
+                        yield answers
         finally:
             if waiting and self._socket is not None:
                 self._socket.close()  # answers under way would be taken for those of the next call
@@ -265,7 +266,7 @@ class DirectIO:
                 self._socket.close()
             raise
 
-    def _send(self, message: bytes, *, first: bool) -> None:
+    def _send(self, *messages: bytes, first: bool) -> None:
         """Send; if nothing is under way and the connection has gone meanwhile, connect anew."""
         if self._socket is None:
             fault = "The direct connection is closed. Open another one with session.direct(cluster_uuid)."
@@ -273,12 +274,12 @@ class DirectIO:
         if first and self._socket.closed:
             self._socket = self._connect()
         try:
-            self._socket.send(message)
+            self._socket.send(*messages)
         except ConnectionException:
             if not first:
                 raise
             self._socket = self._connect()
-            self._socket.send(message)
+            self._socket.send(*messages)
 
     def _receive(self) -> bytes:
         assert self._socket is not None  # noqa: S101 - for the type checker

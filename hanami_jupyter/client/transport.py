@@ -590,9 +590,9 @@ class Socket:
         )
         return failure(Answer(status, "text/plain", text.encode()), "WEBSOCKET", "/")
 
-    def send(self, frame: bytes) -> None:
-        """Send one binary frame."""
-        data = masked(frame)
+    def send(self, *contents: bytes) -> None:
+        """Send binary frames."""
+        data = b"".join(map(masked, contents))
         self._guard(lambda line: line.sock.sendall(data))
 
     def send_text(self, text: str) -> None:
