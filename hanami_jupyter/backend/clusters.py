@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hanami_jupyter.protocol.template import parse
+
 from . import files, hosts
 from .errors import RefusalError, bad, conflict, disk_full, missing, sentence
 from .hosts import Column, DirectSession, Engine, Host, Progress
@@ -23,6 +25,7 @@ from .store import Caller, ClusterRow, Store, TaskRow
 
 log = logging.getLogger(__name__)
 
+MAX_HEXAGONS = 10_000
 TASK, DIRECT = "TASK", "DIRECT"
 _STOPPED = "The backend was stopped before the task was done."
 _PATIENCE = 10.0  # seconds to wait for an aborted call before a cluster is deleted
@@ -125,6 +128,9 @@ class Clusters:
         uuid = str(uuids.uuid4())
         host = self._least()
         try:
+            hexagons = len(parse(template).hexagons)
+            if hexagons > MAX_HEXAGONS:
+                raise ValueError(f"it has {hexagons} hexagons, and {MAX_HEXAGONS} is the limit.")
             info = host.create(uuid, template, seed)
         except ValueError as error:
             raise bad(f"Uploaded template is not a valid cluster-template: {error}") from None

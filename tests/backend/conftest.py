@@ -101,13 +101,16 @@ class Client:
         elif values:
             target += "?" + "&".join(f"{k}={quote(str(v), safe='@')}" for k, v in values.items())
         connection = self._connection()
+        kept = connection.sock is not None
         try:
             connection.request(method, target, body, {"X-Auth-Token": self.token, **headers})
             response = connection.getresponse()
             return Answer(response.status, response.read(), dict(response.getheaders()))
         except (http.client.HTTPException, OSError):
             connection.close()
-            raise
+            if not kept:  # one that was idle for too long has been closed by the server: try a new one
+                raise
+        return self.call(method, path, values, **headers)
 
     def ok(self, method: str, path: str, **values: Any) -> Any:
         answer = self.call(method, path, values)

@@ -140,6 +140,8 @@ def test_refusals_at_start(folder: Path, tmp_path: Path) -> None:
         "Line 1" in refusal("--port", "0", "--data-dir", str(folder), "--policies", str(file), "--port", "x")
         or True
     )
+    pair = ("--certfile", str(file), "--keyfile", str(file))
+    assert "Certificate" in refusal("--port", "0", "--data-dir", str(tmp_path / "c"), *pair)
     folder.mkdir(exist_ok=True)
     (folder / "hanami.db").write_bytes(b"no database" * 1000)
     assert "damaged" in refusal("--port", "0", "--data-dir", str(folder))
