@@ -393,7 +393,8 @@ def test_login_slows_down_but_never_locks(folder: Path) -> None:
 
 
 def test_a_websocket_ends_with_its_token(folder: Path) -> None:
-    with running(folder, "--token-lifetime", "2") as backend:
+    with running(folder, "--token-lifetime", "4") as backend:
+        until(lambda: Client(backend.address).get("/health")["status"] == "ok")
         admin = backend.admin()
         link = admin.websocket("cluster", admin.cluster("brief"))
         opcode, data = link.recv_data()
