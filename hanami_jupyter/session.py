@@ -288,7 +288,9 @@ class Session:
         ...     io.request([0.0] * 784).shape
         (10,)
         """
-        return self.cluster.direct(cluster_uuid)
+        io = self.cluster.direct(cluster_uuid)
+        io.renewed = lambda: self.token  # it may stay open for longer than a token is valid
+        return io
 
     @property
     def fit(self) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
@@ -83,10 +83,16 @@ class DirectIO:
     templates: ClassVar[dict[str, Template]] = {}  # of clusters that this process created
 
     def __init__(self, token: str, address: str, cluster_uuid: str, verify: Verify = True) -> None:
-        self._where = (token, address, verify)
+        self._login = (token, address, verify)
+        self.renewed: Callable[[], str] | None = None  # where a session gives its present token
         self.cluster_uuid = cluster_uuid
         self._names: tuple[list[str], list[str]] | None = None
         self._socket: Socket | None = self._connect()
+
+    @property
+    def _where(self) -> tuple[str, str, Verify]:
+        token, address, verify = self._login
+        return (self.renewed() if self.renewed else token), address, verify
 
     def __repr__(self) -> str:
         return f"<DirectIO cluster {self.cluster_uuid[:8]}, {'open' if self._socket else 'closed'}>"

@@ -53,6 +53,12 @@ def test_whole_arrays_are_learned_directly(session: Session, cluster_uuid: str) 
     assert session.cluster.get_cluster(cluster_uuid)["mode"] == "TASK"
 
 
+def test_a_direct_connection_outlives_its_token(session: Session, cluster_uuid: str) -> None:
+    with session.direct(cluster_uuid) as io:
+        io._login = ("ended", *io._login[1:])
+    assert session.cluster.get_cluster(cluster_uuid)["mode"] == "TASK"
+
+
 def test_directly_and_by_tasks_is_the_same(session: Session, cluster_uuid: str, dataset_uuid: str) -> None:
     session.fit(cluster_uuid, dataset_uuid)
     images = session.dataset.download_dataset(dataset_uuid, "picture")
