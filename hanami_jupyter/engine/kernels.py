@@ -40,7 +40,7 @@ RATE_HIDDEN = 0.6  # share of the way to the target that one step of a hidden ne
 RATE_OUTPUT = 3.0  # the same for an output, whose logistic flattens its steps
 FALL = 0.01  # share of the rate that is left at the end of a pass
 WEAR = 1024  # cycles that count as a pass at least, where the rate falls as 1 / sqrt(passes begun)
-NEGLIGIBLE = 0.03  # errors below are taken up only now and then
+NEGLIGIBLE, NEGLIGIBLE_FEW = 0.1, 0.03  # errors below are taken up only now and then; if inputs are few
 BEND = 2.0  # largest place, in usual values of an input, where a further section begins to see it
 GAIN = 0.2  # energy of the first weights into a block
 LIMIT = 8.0  # largest normalised value of an input
@@ -50,7 +50,7 @@ SEED = np.float32(1e-6)  # first weight of a synapse into an output; zero means 
 # Reduction.
 REDUCE_EVERY = 100
 INFANCY = 1000  # cycles before a section is judged
-RECALL = 0.2  # share of the cycles in which a remembered row is looked at again, at least
+RECALL, RECALL_FEW = 0.05, 0.2  # share of the cycles that look again at a remembered row, at least
 FAINT = 0.15  # synapses weaker than this share of their block's usual strength fade
 GONE = 0.02  # those weaker than this are removed
 
@@ -630,14 +630,15 @@ def _urgency(net: Net, rows: Rows, r: int) -> float:
 
     Small errors are taken up as seldom as they are small, then with the weight of a larger one.
     """
+    negligible = NEGLIGIBLE_FEW if net.state[SECTIONS_EACH] > DRAWS else NEGLIGIBLE
     largest = np.float32(0)
     for o in range(net.used.shape[0]):
         if rows.taught[o]:
             for i in range(net.row[o], net.row[o] + net.width[o]):
                 largest = max(largest, abs(rows.expected[r, i] - rows.answer[r, i]))
-    if largest >= NEGLIGIBLE:
+    if largest >= negligible:
         return 1.0
-    return NEGLIGIBLE / largest if _random(net.state) * NEGLIGIBLE < largest else 0.0
+    return negligible / largest if _random(net.state) * negligible < largest else 0.0
 
 
 @nb.njit(inline="always")
@@ -814,6 +815,7 @@ def run(net: Net, rows: Rows, memory: Rows, first: int, last: int, learn: bool) 
     """Train on rows ``first`` to ``last``, or only answer them; return why it ended and at which row."""
     state = net.state
     recalls = learn and net.keep[0] == 0 and state[REFRACTORY] == 1
+    least = np.float32(RECALL_FEW if state[SECTIONS_EACH] > DRAWS else RECALL)
     for r in range(first, last):
         if learn and not _complete(net, rows, r):
             code = _grow(net, rows, r)
@@ -823,7 +825,7 @@ def run(net: Net, rows: Rows, memory: Rows, first: int, last: int, learn: bool) 
             now, at = rows, r
             if turn == 1:
                 known = min(state[MET], memory.answer.shape[0])
-                if not recalls or known == 0 or _random(state) >= max(net.regret[0], np.float32(RECALL)):
+                if not recalls or known == 0 or _random(state) >= max(net.regret[0], least):
                     break
                 now, at = memory, np.int64(_random(state) * known)
             _forward(net, now, at, learn)
