@@ -204,10 +204,8 @@ def memory_and_first_use(cluster: Cluster) -> None:
 
 def main() -> None:
     print(f"cold or cached start of the kernels: {seconds(warm_up):.1f} s")
-    print(
     machine = platform.processor() or platform.machine()
     print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    )
     print("\n| what | bar | goal | measured |\n|---|---|---|---|")
     data = mnist()
     best, _, cluster = accuracy_and_speed(data)
