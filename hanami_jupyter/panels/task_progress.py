@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,7 +25,7 @@ LIVE = frozenset({"queued", "active"})
 _SHOWN = 60  # tasks of a cluster with many; the epochs of a training are one row
 _OFFERED = 30  # datasets in the form, the latest
 _RATES = 40  # values in the small curve
-_IDLE = 1.0  # seconds between looks while a cell runs that may start a task
+_IDLE = 1.0  # seconds between looks for new tasks
 _ICONS = {"active": "▸", "queued": "…", "finished": "✓", "aborted": "◼"}
 
 
@@ -70,6 +71,9 @@ class TaskProgress(Panel):
         self._rows: dict[str, dict[str, Any]] = {}
         self._rates: dict[str, deque[float]] = {}
         self._aborted: set[str] = set()
+        self._seen: dict[str, None] = {}
+        self._places: dict[str, _Place] = {}
+        self._list_again = 0.0
         super().__init__(session, startable=task_uuid is None)
 
     # -- reading
@@ -78,7 +82,11 @@ class TaskProgress(Panel):
         """Read the tasks once; go on while one of them lives, or a cell runs that may start one."""
         if not self.title:
             self.write(title=self._title())
-        self._rows = {uuid: self._row(uuid, place) for uuid, place in self._places().items()}
+        running = any(row["state"] == "active" for row in self._rows.values())
+        if not running or time.monotonic() >= self._list_again:
+            self._places = self._list()
+            self._list_again = time.monotonic() + _IDLE
+        self._rows = {uuid: self._row(uuid, place) for uuid, place in self._places.items()}
         rows = list(self._rows.values())
         live = sorted((row for row in rows if row["state"] in LIVE), key=lambda row: row["state"])
         self.write(tasks=live + [row for row in reversed(rows) if row["state"] not in LIVE])
@@ -92,7 +100,7 @@ class TaskProgress(Panel):
             return "Tasks of all clusters"
         return f"Tasks of {self.session.cluster.get_cluster(self._cluster)['name']}"
 
-    def _places(self) -> dict[str, _Place]:
+    def _list(self) -> dict[str, _Place]:
         """Return where the tasks to show stand, the latest last.
 
         An aborted one stays although the server dropped it.
@@ -109,8 +117,8 @@ class TaskProgress(Panel):
                 before += state in LIVE
         kept = {uuid: _Place(row["cluster"]) for uuid, row in self._rows.items() if uuid in self._aborted}
         places = kept | listed
-        order = [uuid for uuid in self._rows if uuid in places]  # an aborted one keeps its place
-        order += [uuid for uuid in listed if uuid not in self._rows]
+        self._seen.update(dict.fromkeys(listed))
+        order = [uuid for uuid in self._seen if uuid in places]  # an aborted one keeps its place
         running = [uuid for uuid in order if places[uuid].state == "active"]
         shown = {*running, *order[-_SHOWN:]}
         return {uuid: places[uuid] for uuid in order if uuid in shown}
@@ -171,7 +179,7 @@ class TaskProgress(Panel):
         for uuid in reversed(live):
             self.session.task.delete_task(uuid, self._rows[uuid]["cluster"])
             self._aborted.add(uuid)
-        self.refresh()
+        self._look_anew()
 
     def do_options(self) -> dict[str, list[dict[str, Any]]]:
         """Return the clusters and datasets that a task can be started with."""
@@ -220,6 +228,10 @@ class TaskProgress(Panel):
             for epoch in range(1, epochs + 1):
                 full = f"{name} epoch {epoch} of {epochs}" if epochs > 1 else name
                 task.create_train_task(full, cluster, fed, expected)
+        self._look_anew()
+
+    def _look_anew(self) -> None:
+        self._list_again = 0.0
         self.refresh()
 
     # -- the static picture

@@ -47,11 +47,13 @@ class Front:
             panel, "send", lambda content, buffers=None: self.replies.update({content["id"]: content})
         )
         send_state = panel.send_state
-        monkeypatch.setattr(
-            panel,
-            "send_state",
-            lambda key=None: (self.messages.append(panel.get_state(key)), send_state(key))[1],
-        )
+
+        def sent(key: Any = None) -> None:
+            if state := panel.get_state(key):  # ipywidgets sends nothing where nothing changed
+                self.messages.append(state)
+            send_state(key)
+
+        monkeypatch.setattr(panel, "send_state", sent)
 
     def ask(self, command: str, secret: bytes | None = None, **values: object) -> dict[str, Any]:
         number = f"{command}-{len(self.replies)}"
