@@ -64,10 +64,8 @@ def main() -> None:
         blocks = cluster.metrics()["hexagons"][1]["number_of_blocks"]
         rate = speed(cluster, *rows(columns, 100, 10, 500))
         found.append((blocks, rate))
-        print(
         work = rate * (100 * 256 + blocks * 128 * 10) / 1e9
         print(f"{blocks:4} hidden blocks: {rate:9,.0f} cycles/s, {work:.2f} G synapses/s")
-        )
     figures["hidden blocks (100 active inputs)"] = ([b for b, _ in found], [r for _, r in found])
     sizes = [10, 30, 100, 300, 1000]
     rates = []
