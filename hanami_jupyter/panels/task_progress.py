@@ -14,7 +14,6 @@ import traitlets
 
 from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.panels.base import Panel, PanelError, card
-from hanami_jupyter.panels.feed import INTERVAL
 from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ LIVE = frozenset({"queued", "active"})
 _SHOWN = 60  # tasks of a cluster with many; the epochs of a training are one row
 _OFFERED = 30  # datasets in the form, the latest
 _RATES = 40  # values in the small curve
+_STEP = 0.35  # seconds between looks at what runs: smooth to the eye, about a hundredth of a core
 _IDLE = 1.0  # seconds between looks for new tasks
 _ICONS = {"active": "▸", "queued": "…", "finished": "✓", "aborted": "◼"}
 
@@ -91,7 +91,7 @@ class TaskProgress(Panel):
         live = sorted((row for row in rows if row["state"] in LIVE), key=lambda row: row["state"])
         self.write(tasks=live + [row for row in reversed(rows) if row["state"] not in LIVE])
         if live:
-            return INTERVAL
+            return _STEP
         awaiting = self._task is None and (self.cell_running or (self.cell_running is None and not rows))
         return _IDLE if awaiting else None
 
