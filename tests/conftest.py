@@ -18,6 +18,7 @@ _VARIABLES = ("HANAMI_ADDRESS", "HANAMI_USER", "HANAMI_PW", "HANAMI_PASSPHRASE",
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home of its own, so that no test sees or leaves anything in the real one."""
+    cache = os.environ.get("NUMBA_CACHE_DIR", str(_cache()))  # of the real home: shared between runs
     home = tmp_path_factory.mktemp("home")
     patch = pytest.MonkeyPatch()
     patch.setenv("HOME", str(home))
