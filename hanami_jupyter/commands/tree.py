@@ -461,9 +461,16 @@ def cluster_switch_host(context: Context, uuid: str, host_uuid: str) -> Answer:
 # -- tasks
 
 
-def _triples(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, str]]:
-    names = ("dataset_uuid", "dataset_column", "hexagon_name")
-    return [dict(zip(names, parts, strict=True)) for parts in _split(given, "DATASET_UUID:COLUMN:HEXAGON")]
+def _triples(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> list[dict[str, str]]:
+    dataset = Reference("dataset")
+    return [
+        {
+            "dataset_uuid": dataset.convert(uuid, param, ctx),
+            "dataset_column": column,
+            "hexagon_name": hexagon,
+        }
+        for uuid, column, hexagon in _split(given, "DATASET_UUID:COLUMN:HEXAGON")
+    ]
 
 
 def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, str]]:
