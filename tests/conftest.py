@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ _VARIABLES = ("HANAMI_ADDRESS", "HANAMI_USER", "HANAMI_PW", "HANAMI_PASSPHRASE",
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home of its own, so that no test sees or leaves anything in the real one."""
-    cache = os.environ.get("NUMBA_CACHE_DIR", str(_cache()))  # of the real home: shared between runs
     home = tmp_path_factory.mktemp("home")
     patch = pytest.MonkeyPatch()
     patch.setenv("HOME", str(home))
