@@ -177,7 +177,7 @@ def test_tasks_are_aborted_from_the_panel_and_a_gone_kernel_is_said(open_noteboo
     card.get_by_text("The kernel is gone. Run the cell again.").wait_for()
 
 
-def test_a_stopped_backend_is_said_and_a_new_one_is_found_again(open_notebook):
+def test_a_stopped_backend_is_said(open_notebook):
     cells = [
         SETUP,
         "tasks = hanami.TaskProgress(session, cluster)\ntasks",
