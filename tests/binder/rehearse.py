@@ -30,7 +30,11 @@ PASSED_ON = ("LANG", "LC_ALL", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CACHE
 def surroundings(venv: Path, home: Path) -> dict[str, str]:
     """Return an environment with an empty home, this virtual environment, and no Node on the PATH."""
     chosen = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(("PIP_", "UV_"))}
-    system = [folder for folder in ("/usr/bin", "/bin") if not (Path(folder) / "node").exists()]
+    system = home.with_name("system")
+    system.mkdir()
+    for tool in Path("/usr/bin").iterdir():
+        if tool.name not in {"node", "nodejs", "npm", "npx", "corepack"}:
+            (system / tool.name).symlink_to(tool)
     cache = os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
     settings = Path.home() / ".config" / "pip" / "pip.conf"
     if settings.exists():
@@ -38,7 +42,7 @@ def surroundings(venv: Path, home: Path) -> dict[str, str]:
     return chosen | {
         "HOME": str(home),
         "PIP_CACHE_DIR": cache,
-        "PATH": os.pathsep.join([str(venv / "bin"), *system]),
+        "PATH": os.pathsep.join([str(venv / "bin"), str(system)]),
         "VIRTUAL_ENV": str(venv),
     }
 
