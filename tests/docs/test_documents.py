@@ -122,7 +122,6 @@ def test_shell_blocks_run(texts: list[str], tmp_path: Path, home: Path):
         "capture_output": True,
         "text": True,
         "timeout": 120,
-        "check": False,
     }
     for text in texts:
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
