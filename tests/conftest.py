@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hanami_jupyter.launcher import Running
     from hanami_jupyter.session import Session
 
+_OPEN: pytest.StashKey[Session] = pytest.StashKey()
 _VARIABLES = ("HANAMI_ADDRESS", "HANAMI_USER", "HANAMI_PW", "HANAMI_PASSPHRASE", "HTTP_PROXY", "http_proxy")
 
 
@@ -43,9 +44,23 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
 
 
 @pytest.fixture(scope="session")
-def session(server: Running) -> Iterator[Session]:
+def session(server: Running, request: pytest.FixtureRequest) -> Iterator[Session]:
     """A session of the backend's admin."""
     from hanami_jupyter.session import connect
 
     with connect(server.address, server.user, server.password) as session:
+        request.session.stash[_OPEN] = session
         yield session
+        del request.session.stash[_OPEN]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave the shared backend empty behind each module, so that their order does not matter."""
+    yield
+    session = request.session.stash.get(_OPEN, None)
+    if session is not None:
+        for kind in ("cluster", "dataset", "checkpoint"):
+            resource = getattr(session, kind)
+            for uuid in getattr(resource, f"list_{kind}s")()["uuid"]:
+                getattr(resource, f"delete_{kind}")(uuid)
