@@ -236,6 +236,7 @@ class _Reader:
         self.tokens = list(self._scan())
         self.tokens.append(_Token("end", "", len(text), text.count("\n") + 1))
         self.at = 0
+        self.reading = ""
 
     def _scan(self) -> Iterator[_Token]:
         line = 1
@@ -300,11 +301,18 @@ class _Reader:
         self.at += 1
         return token
 
+    def _block_here(self) -> str | None:
+        """Return the block that begins here, also where its name lacks an s or has one too many."""
+        if self.token.kind != "word" or self.tokens[self.at + 1].text != ":":
+            return None
+        if self.token.text in BLOCKS:
+            return self.token.text
+        if self.reading in {"inputs", "outputs"} and self.tokens[self.at + 2].kind == "number":
+            return None  # an input or output may be named so
+        return next((name for name in BLOCKS if name.rstrip("s") == self.token.text.rstrip("s")), None)
+
     def _at_block(self) -> bool:
-        follows = self.tokens[self.at + 1 : self.at + 2]
-        return self.token.kind == "end" or (
-            self.token.text in BLOCKS and bool(follows) and follows[0].text == ":"
-        )
+        return self.token.kind == "end" or self._block_here() is not None
 
     def _recover(self, line: int) -> None:
         """Skip the rest of a broken entry: to the next line or the next block."""
@@ -315,18 +323,23 @@ class _Reader:
 
     def _block(self, name: str, read: Callable[[], None]) -> None:
         try:
-            self._take("word", f"'{name}:'", name)
+            if self.token.text != name == self._block_here():
+                self._note(self.token, f"'{self.token.text}' is not known here. Did you mean '{name}'?")
+                self.at += 1
+            else:
+                self._take("word", f"'{name}:'", name)
             self._take("mark", f"':' after '{name}'", ":")
         except _SyntaxProblemError:
-            while not (self._at_block() and (self.token.kind == "end" or self.token.text == name)):
-                if self._at_block() and BLOCKS.index(self.token.text) > BLOCKS.index(name):
-                    self._empty(name)
-                    return
+            while self.token.kind != "end" and self._block_here() != name:
+                here = self._block_here()
+                if here is not None and BLOCKS.index(here) > BLOCKS.index(name):
+                    break
                 self.at += 1
-            if self.token.kind == "end":
+            if self._block_here() != name:
                 self._empty(name)
                 return
             self.at += 2
+        self.reading = name
         read()
 
     def _empty(self, name: str) -> None:

@@ -125,6 +125,21 @@ def test_a_missing_block_is_one_problem():
     ]
 
 
+@pytest.mark.parametrize("block", ["version", "settings", "hexagons", "inputs", "outputs"])
+def test_a_misspelt_block_is_one_problem(block):
+    misspelt = block.removesuffix("s") if block.endswith("s") else f"{block}s"
+    with pytest.raises(TemplateError) as caught:
+        parse(GOOD.replace(f"{block}:", f"{misspelt}:"))
+    assert [problem.message for problem in caught.value.problems] == [
+        f"'{misspelt}' is not known here. Did you mean '{block}'?"
+    ]
+
+
+def test_an_input_may_be_named_like_a_block():
+    text = GOOD.replace("picture:", "output:").replace("label:", "input:")
+    assert (parse(text).inputs, parse(text).outputs) == ({"output": (1, 1, 1)}, {"input": (3, 1, 1)})
+
+
 def test_warns_of_unreachable_outputs():
     text = GOOD.replace("    2,1,1\n", "")
     assert "No path leads" in parse(text).warnings[0].message

@@ -71,6 +71,7 @@ class Reader {
   };
   private readonly tokens: Token[] = [];
   private at = 0;
+  private reading: Block | undefined;
 
   constructor(text: string) {
     let line = 1;
@@ -129,9 +130,20 @@ class Reader {
     return token;
   }
 
+  /** The block that begins here, also where its name lacks an s or has one too many. */
+  private blockHere(): Block | undefined {
+    const { kind, text } = this.token;
+    if (kind !== "word" || this.tokens[this.at + 1]?.text !== ":") return undefined;
+    const known = BLOCKS.find((name) => name === text);
+    if (known) return known;
+    const ends = this.reading === "inputs" || this.reading === "outputs";
+    if (ends && this.tokens[this.at + 2]?.kind === "number") return undefined; // may be named so
+    const bare = text.replace(/s+$/, "");
+    return BLOCKS.find((name) => name.replace(/s+$/, "") === bare);
+  }
+
   private atBlock(): boolean {
-    const isBlock = (BLOCKS as string[]).includes(this.token.text) && this.tokens[this.at + 1]?.text === ":";
-    return this.token.kind === "end" || isBlock;
+    return this.token.kind === "end" || this.blockHere() !== undefined;
   }
 
   private recover(line: number): void {
@@ -140,17 +152,22 @@ class Reader {
 
   private block(name: Block, read: () => void): void {
     try {
-      this.take("word", `'${name}:'`, name);
+      if (this.token.text !== name && this.blockHere() === name) {
+        this.note(this.token, `'${this.token.text}' is not known here. Did you mean '${name}'?`);
+        this.at += 1;
+      } else this.take("word", `'${name}:'`, name);
       this.take("mark", `':' after '${name}'`, ":");
     } catch (error) {
       if (!(error instanceof SyntaxProblem)) throw error;
-      while (!(this.atBlock() && (this.token.kind === "end" || this.token.text === name))) {
-        if (this.atBlock() && BLOCKS.indexOf(this.token.text as Block) > BLOCKS.indexOf(name)) return;
+      while (this.token.kind !== "end" && this.blockHere() !== name) {
+        const here = this.blockHere();
+        if (here && BLOCKS.indexOf(here) > BLOCKS.indexOf(name)) break;
         this.at += 1;
       }
-      if (this.token.kind === "end") return;
+      if (this.blockHere() !== name) return;
       this.at += 2;
     }
+    this.reading = name;
     this.found.blocks[name] = (this.tokens[this.at - 1] as Token).end;
     read();
   }
