@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from hanami_jupyter.session import Session
 
 LIVE = frozenset({"queued", "active"})
-_SHOWN = 60  # tasks of a cluster with many; the epochs of a training are one row
+_SHOWN = 60  # tasks of a cluster with many: what runs, the next of the queue, the latest that ended
+_ENDED = 10  # ended ones that a long queue leaves room for
 _OFFERED = 30  # datasets in the form, the latest
 _RATES = 40  # values in the small curve
 _STEP = 0.35  # seconds between looks at what runs: smooth to the eye, about a hundredth of a core
 _IDLE = 1.0  # seconds between looks for new tasks
+_WORDS = {"active": "running", "queued": "queued", "aborted": "aborted", "finished": "finished"}
 _ICONS = {"active": "▸", "queued": "…", "finished": "✓", "aborted": "◼"}
 
 
@@ -58,6 +60,8 @@ class TaskProgress(Panel):
 
     bundle_name: ClassVar[str] = "task_progress"
     tasks: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    # how many tasks are in each state, those without a row too; None before the server's first answer
+    counts: traitlets.Dict[str, int] | None = traitlets.Dict(allow_none=True).tag(sync=True)
     startable = traitlets.Bool().tag(sync=True)
 
     def __init__(
@@ -70,26 +74,31 @@ class TaskProgress(Panel):
         self._task = None if task_uuid is None else str(task_uuid)
         self._rows: dict[str, dict[str, Any]] = {}
         self._rates: dict[str, deque[float]] = {}
-        self._aborted: set[str] = set()
+        self._aborted: dict[str, dict[str, Any]] = {}
         self._seen: dict[str, None] = {}
         self._places: dict[str, _Place] = {}
+        self._hidden: Counter[str] = Counter()
         self._list_again = 0.0
         super().__init__(session, startable=task_uuid is None)
+
+    @traitlets.default("counts")
+    def _unknown(self) -> None:
+        """Know nothing at first, which is another thing than no tasks."""
 
     # -- reading
 
     def update(self) -> float | None:
         """Read the tasks once; go on while one of them lives, or a cell runs that may start one."""
-        if not self.title:
-            self.write(title=self._title())
-        running = any(row["state"] == "active" for row in self._rows.values())
-        if not running or time.monotonic() >= self._list_again:
-            self._places = self._list()
-            self._list_again = time.monotonic() + _IDLE
-        self._rows = {uuid: self._row(uuid, place) for uuid, place in self._places.items()}
-        rows = list(self._rows.values())
-        live = sorted((row for row in rows if row["state"] in LIVE), key=lambda row: row["state"])
-        self.write(tasks=live + [row for row in reversed(rows) if row["state"] not in LIVE])
+        title = self.title or self._title()
+        fresh = not any(row["state"] == "active" for row in self._rows.values())
+        fresh = fresh or time.monotonic() >= self._list_again
+        self._read(anew=fresh)
+        if not fresh and not self._live():  # others may have been started since the list was read
+            self._read(anew=True)
+        rows, live = list(self._rows.values()), self._live()
+        counts = self._hidden + Counter(row["state"] for row in rows)
+        ended = [row for row in reversed(rows) if row["state"] not in LIVE]
+        self.write(title=title, tasks=live + ended, counts=dict(counts))
         if live:
             return _STEP
         awaiting = self._task is None and (self.cell_running or (self.cell_running is None and not rows))
@@ -100,8 +109,20 @@ class TaskProgress(Panel):
             return "Tasks of all clusters"
         return f"Tasks of {self.session.cluster.get_cluster(self._cluster)['name']}"
 
+    def _read(self, *, anew: bool) -> None:
+        """Read the tasks shown; which they are is read anew, or stays."""
+        if anew:
+            self._places = self._list()
+            self._list_again = time.monotonic() + _IDLE
+        self._rows = {uuid: self._row(uuid, place) for uuid, place in self._places.items()}
+
+    def _live(self) -> list[dict[str, Any]]:
+        """Return the rows of what runs and then of what waits."""
+        live = (row for row in self._rows.values() if row["state"] in LIVE)
+        return sorted(live, key=lambda row: str(row["state"]))
+
     def _list(self) -> dict[str, _Place]:
-        """Return where the tasks to show stand, the latest last.
+        """Return where the tasks to show stand, the latest last; the others are only counted.
 
         An aborted one stays although the server dropped it.
         """
@@ -115,17 +136,21 @@ class TaskProgress(Panel):
             for uuid, state in zip(tasks["uuid"], tasks["state"], strict=True):
                 listed[str(uuid)] = _Place(cluster, str(state), before)
                 before += state in LIVE
-        kept = {uuid: _Place(row["cluster"]) for uuid, row in self._rows.items() if uuid in self._aborted}
+        kept = {uuid: _Place(row["cluster"], "aborted") for uuid, row in self._aborted.items()}
         places = kept | listed
         self._seen.update(dict.fromkeys(listed))
         order = [uuid for uuid in self._seen if uuid in places]  # an aborted one keeps its place
         running = [uuid for uuid in order if places[uuid].state == "active"]
-        shown = {*running, *order[-_SHOWN:]}
+        queued = [uuid for uuid in order if places[uuid].state == "queued"]
+        ended = [uuid for uuid in reversed(order) if places[uuid].state not in LIVE]
+        queued = queued[: _SHOWN - min(len(ended), _ENDED)]
+        shown = {*running, *queued, *ended[: _SHOWN - len(queued)]}
+        self._hidden = Counter(places[uuid].state for uuid in order if uuid not in shown)
         return {uuid: places[uuid] for uuid in order if uuid in shown}
 
     def _row(self, uuid: str, place: _Place) -> dict[str, Any]:
         """Return what is shown of a task; one that ended, or still waits, is not asked for again."""
-        known, cluster = self._rows.get(uuid), place.cluster
+        known, cluster = self._rows.get(uuid) or self._aborted.get(uuid), place.cluster
         if known is not None and known["state"] not in LIVE:
             return known
         if known is not None and known["state"] == place.state == "queued":
@@ -178,7 +203,7 @@ class TaskProgress(Panel):
             raise PanelError(message)
         for uuid in reversed(live):
             self.session.task.delete_task(uuid, self._rows[uuid]["cluster"])
-            self._aborted.add(uuid)
+            self._aborted[uuid] = self._rows[uuid]
         self._look_anew()
 
     def do_options(self) -> dict[str, list[dict[str, Any]]]:
@@ -238,7 +263,7 @@ class TaskProgress(Panel):
 
     def picture(self) -> str:
         """Return the tasks as a list with one line each."""
-        with card(self.title or "Tasks", _summary(self.tasks), self.notice) as pieces:
+        with card(self.title or "Tasks", self._summary(), self.notice) as pieces:
             pieces.append('<ul class="hanami-tasks">')
             for row in self.tasks:
                 pieces.append(
@@ -247,7 +272,16 @@ class TaskProgress(Panel):
                     f'<span class="hanami-grow">{_detail(row)}</span></div></li>'
                 )
             pieces.append("</ul>")
+            if more := sum((self.counts or {}).values()) - len(self.tasks):
+                pieces.append(f'<p class="hanami-quiet">{more:,} more are not shown.</p>')
         return "".join(pieces)
+
+    def _summary(self) -> str:
+        """Return the status of all tasks in one phrase."""
+        if self.counts is None:
+            return "○ unknown" if self.notice else "○ looking…"
+        counted = (f"{self.counts[state]:,} {word}" for state, word in _WORDS.items() if state in self.counts)
+        return ", ".join(counted) or "no tasks"
 
 
 def _link(hexagon: str, column: str, dataset: str | None = None) -> dict[str, str]:
@@ -271,13 +305,6 @@ def _seconds(task: pd.Series[Any], total: float) -> float | None:
         return round(total / rate, 2)
     span = task["end_timestamp"] - task["start_timestamp"]
     return None if pd.isna(span) or not span else float(span.total_seconds())
-
-
-def _summary(rows: list[dict[str, Any]]) -> str:
-    """Return the status of all tasks in one phrase."""
-    words = {"active": "running", "queued": "queued", "aborted": "aborted", "finished": "finished"}
-    counts = {word: sum(row["state"] == state for row in rows) for state, word in words.items()}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no tasks"
 
 
 def _detail(row: dict[str, Any]) -> str:

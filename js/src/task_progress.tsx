@@ -83,16 +83,19 @@ function joined(parts: Task[]): Entry {
   };
 }
 
+/** How many tasks are in each state; null before the first answer of the server. */
+export type Counts = Partial<Record<Task["state"], number>> | null;
+
 /** The status of all tasks in one phrase, and the state whose colour it bears. */
-export function summary(tasks: Task[]): { pill: string; state: State } {
-  const counted = (state: Task["state"]) => tasks.filter((task) => task.state === state).length;
-  const [active, queued, aborted] = [counted("active"), counted("queued"), counted("aborted")];
-  if (!tasks.length) return { pill: "no tasks", state: "idle" };
-  if (active)
-    return { pill: queued ? `${active} running, ${queued} queued` : `${active} running`, state: "active" };
-  if (queued) return { pill: `${queued} queued`, state: "queued" };
-  if (aborted) return { pill: `${counted("finished")} finished, ${aborted} aborted`, state: "aborted" };
-  return { pill: `${tasks.length} finished`, state: "finished" };
+export function summary(counts: Counts, notice = ""): { pill: string; state: State } {
+  if (!counts) return { pill: notice ? "unknown" : "looking…", state: "idle" };
+  const { active = 0, queued = 0, aborted = 0, finished = 0 } = counts;
+  const waiting = `${count(queued)} queued`;
+  if (active) return { pill: `${count(active)} running${queued ? `, ${waiting}` : ""}`, state: "active" };
+  if (queued) return { pill: waiting, state: "queued" };
+  const ended = `${count(finished)} finished`;
+  if (aborted) return { pill: `${ended}, ${count(aborted)} aborted`, state: "aborted" };
+  return finished ? { pill: ended, state: "finished" } : { pill: "no tasks", state: "idle" };
 }
 
 function Abort({ task }: { task: Entry }) {
@@ -175,21 +178,29 @@ function Row({ task, alone }: { task: Entry; alone: boolean }) {
   );
 }
 
+const FITTING = 6; // rows that surely need no scrolling
+
 function TaskProgress() {
   const { model } = usePanel();
   const title = useTrait<string>(model, "title");
   const tasks = useTrait<Task[]>(model, "tasks");
   const startable = useTrait<boolean>(model, "startable");
+  const counts = useTrait<Counts>(model, "counts");
+  const notice = useTrait<string>(model, "notice");
   const rows = entries(tasks);
+  const more = Object.values(counts ?? {}).reduce((sum, some) => sum + some, 0) - tasks.length;
   return (
-    <Card title={title} {...summary(rows)}>
-      {rows.length ? (
-        <ul class="hanami-tasks">
+    <Card title={title || "Tasks"} {...summary(counts, notice)}>
+      {rows.length > 0 && (
+        // the keyboard scrolls a list of ended tasks, which has no button
+        <ul class="hanami-tasks" aria-label="tasks" tabIndex={rows.length > FITTING ? 0 : undefined}>
           {rows.map((task) => (
             <Row key={task.parts[0]?.uuid} task={task} alone={rows.length === 1} />
           ))}
         </ul>
-      ) : (
+      )}
+      {more > 0 && <p class="hanami-quiet">{count(more)} more are not shown.</p>}
+      {counts && !rows.length && (
         <p class="hanami-quiet">The tasks will be here. Start one below, or with create_train_task.</p>
       )}
       {startable && <Start />}

@@ -1,6 +1,6 @@
 // The task panel: what it says of each state, aborting, two views, a kernel that is gone.
 import { expect, test } from "vitest";
-import panel, { detail, entries, summary, type Task } from "../src/task_progress";
+import panel, { type Counts, detail, entries, summary, type Task } from "../src/task_progress";
 import { FakeModel, settle } from "./fake";
 
 const TASK: Task = {
@@ -17,8 +17,8 @@ const TASK: Task = {
   before: null,
 };
 
-async function shown(tasks: Task[], notice = "") {
-  const model = new FakeModel({ title: "Tasks of digits", tasks, notice });
+async function shown(tasks: Task[], notice = "", counts: Counts = { active: tasks.length }) {
+  const model = new FakeModel({ title: "Tasks of digits", tasks, notice, counts });
   const el = document.createElement("div");
   document.body.append(el);
   const controller = new AbortController();
@@ -38,9 +38,29 @@ test("every state says in words how far it is", () => {
   expect(detail({ ...TASK, state: "queued", before: 1 })).toBe("queued, 1 before it");
   expect(detail({ ...TASK, state: "finished", seconds: 0.6 })).toBe("60,000 in 0.6 s");
   expect(detail({ ...TASK, state: "aborted" })).toBe("aborted after 42,600 of 60,000");
-  expect(summary([])).toEqual({ pill: "no tasks", state: "idle" });
-  expect(summary([TASK, { ...TASK, state: "queued" }]).pill).toBe("1 running, 1 queued");
-  expect(summary([{ ...TASK, state: "finished" }]).pill).toBe("1 finished");
+  expect(summary({})).toEqual({ pill: "no tasks", state: "idle" });
+  expect(summary({ active: 1, queued: 1200 }).pill).toBe("1 running, 1,200 queued");
+  expect(summary({ finished: 1 }).pill).toBe("1 finished");
+  expect(summary({ finished: 1, aborted: 2 })).toEqual({ pill: "1 finished, 2 aborted", state: "aborted" });
+});
+
+test("before the first answer the panel looks, and does not say that there are no tasks", async () => {
+  const { model, el } = await shown([], "", null);
+  expect(el.querySelector("[role=status]")?.textContent).toBe("○ looking…");
+  expect(el.textContent).not.toContain("will be here");
+  model.set("notice", "The server cannot be reached.");
+  await settle();
+  expect(el.querySelector("[role=status]")?.textContent).toBe("○ unknown");
+  model.set("counts", {});
+  await settle();
+  expect(el.querySelector("[role=status]")?.textContent).toBe("○ no tasks");
+  expect(el.textContent).toContain("will be here");
+});
+
+test("tasks without a row are counted", async () => {
+  const { el } = await shown([TASK], "", { active: 1, queued: 300 });
+  expect(el.querySelector("[role=status]")?.textContent).toContain("1 running, 300 queued");
+  expect(el.textContent).toContain("300 more are not shown.");
 });
 
 test("the epochs of one training are one entry, other tasks stay apart", () => {

@@ -107,10 +107,13 @@ class Slow:
         return {"uuid": ["t1"], "state": [self.row["state"]]}
 
     def get_task(self, *_):
-        import pandas as pd
-
         if self.fault:
             raise self.fault
+        return self.task_row()
+
+    def task_row(self):
+        import pandas as pd
+
         row = {"name": "train", "start_timestamp": pd.Timestamp.now("UTC"), "end_timestamp": pd.NaT}
         return pd.Series(row | self.row)
 
@@ -150,13 +153,64 @@ def test_aborting_keeps_the_row_although_the_server_drops_the_task(front):
     assert ask("abort", tasks=["none"])["ok"] is False
 
 
-def test_of_many_tasks_the_running_and_the_latest_are_shown(front):
+def test_a_task_started_while_the_last_known_one_ends_is_followed(monkeypatch):
+    session = Slow(None, **ACTIVE)
+    listed = {"uuid": ["t1"], "state": ["active"]}
+    session.list_tasks = lambda _: listed
+    panel = TaskProgress(session, "c")
+    until(lambda: states(panel) == ["active"], panel)
+    monkeypatch.setattr(panel, "_list_again", float("inf"))  # the list is still a recent one
+    listed |= {"uuid": ["t1", "t2"], "state": ["finished", "finished"]}
+    session.row = ACTIVE | {"state": "finished"}
+    until(lambda: states(panel) == ["finished", "finished"], panel)
+
+
+def test_before_the_first_answer_it_looks_and_says_no_tasks_only_after_one():
+    session, answer = Slow(None, **ACTIVE), threading.Event()
+    empty = {"uuid": [], "state": []}
+    session.list_tasks = lambda _: empty if answer.wait(30) else None
+    panel = TaskProgress(session, "c")
+    looking = panel._html().partition("</style>")[2]
+    assert looking == (
+        '<section class="hanami"><header class="hanami-head"><h3>Tasks</h3> '
+        '<span class="hanami-pill">○ looking…</span></header><ul class="hanami-tasks"></ul></section>'
+    )
+    assert panel._repr_mimebundle_()[0]["text/html"].endswith(looking)
+    assert panel.get_state()["counts"] is None
+    answer.set()
+    assert "no tasks" in panel.snapshot()._repr_html_()
+    assert (panel.title, panel.counts) == ("Tasks of slow", {})
+
+
+def test_a_server_that_never_answered_leaves_the_tasks_unknown(session, cluster):
+    missing = TaskProgress(session, cluster, "00000000-0000-0000-0000-000000000000")
+    picture = missing.snapshot()._repr_html_()
+    assert "○ unknown" in picture
+    assert "no tasks" not in picture
+
+
+def test_of_a_long_queue_the_next_ones_and_the_latest_that_ended_are_shown_and_all_are_counted(front):
+    session = Slow(None, **ACTIVE)
+    all_states = ["finished"] * 30 + ["active"] + ["queued"] * 300
+    listed = {"uuid": [f"t{i}" for i in range(331)], "state": all_states}
+    session.list_tasks = lambda _: listed
+    session.get_task = lambda uuid, _: Slow(None, **ACTIVE | {"state": all_states[int(uuid[1:])]}).task_row()
+    panel = TaskProgress(session, "c")
+    until(lambda: panel.tasks, panel)
+    shown = [f"t{i}" for i in [*range(30, 81), *range(29, 19, -1)]]
+    assert [row["uuid"] for row in panel.tasks] == shown
+    assert panel.counts == {"active": 1, "queued": 300, "finished": 30}
+    assert "1 running, 300 queued, 30 finished" in panel._html()
+    assert "270 more are not shown." in panel._html()
+
+
+def test_of_many_tasks_the_running_and_the_next_are_shown(front):
     session = Slow(None, **ACTIVE)
     listed = {"uuid": [f"t{i}" for i in range(90)], "state": ["active"] + ["queued"] * 89}
     session.list_tasks = lambda _: listed
     panel = TaskProgress(session, "c")
     until(lambda: panel.tasks, panel)
-    shown = ["t0", *(f"t{i}" for i in range(30, 90))]
+    shown = [f"t{i}" for i in range(61)]
     assert [row["uuid"] for row in panel.tasks] == shown
     for _ in range(3):
         panel.refresh()
