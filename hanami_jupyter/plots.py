@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.patches import RegularPolygon
@@ -18,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hanami_jupyter import shown
 from hanami_jupyter.protocol import template as grammar
-from hanami_jupyter.shown import confusion, names, pair, pictures
+from hanami_jupyter.shown import confusion, named, names, pair, pictures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,10 @@ _PALETTE = json.loads((Path(__file__).parent / "palette.json").read_text(encodin
 CATEGORIES: list[str] = _PALETTE["categories"]
 QUANTITIES = LinearSegmentedColormap.from_list("hanami", _PALETTE["quantities"])
 _IMAGE_ROW = 5  # images side by side
+_FEW = 3  # classes that occur in data that may have ten columns for another reason than ten digits
+_LONGEST = 80  # letters of a class name in a title
+_LENGTHS = (_LONGEST, 32, 24, 16, 12, 8, 4)  # and where it does not fit
+_LABEL = 24  # letters of a class name beside a matrix, so that room is left for the matrix
 _ON_DARK = {"text": "#e0e0e0", "ground": "#111111"}
 _ON_LIGHT = {"text": "#212121", "ground": "#ffffff"}
 
@@ -99,7 +104,9 @@ def _axes(ax: Axes | None, width: float, height: float) -> Axes:
 
 
 def _noun(class_names: Sequence[str] | None, counts: NDArray[np.int64]) -> str:
-    return "digits" if class_names is None and len(counts) == 10 else "rows"
+    """Return what the rows are: ten columns with a few classes in them are not yet digits."""
+    occur = np.count_nonzero(counts.sum(axis=1))
+    return "digits" if class_names is None and len(counts) == 10 and occur > _FEW else "rows"
 
 
 def plot_accuracy(
@@ -137,11 +144,10 @@ def plot_accuracy(
     >>> plot_accuracy([0, 1, 1, 0], [0, 1, 0, 0]).get_title()
     '75.0 % of 4 rows right'
     """
-    counts = confusion(true, predicted_or_outputs)
+    counts, classes = named(confusion(true, predicted_or_outputs), class_names)
     rows, right = counts.sum(axis=1), counts.diagonal()
     overall = right.sum() / rows.sum()
     shares = 100 * np.divide(right, rows, out=np.full(len(rows), np.nan), where=rows > 0)
-    classes = names(class_names, len(counts))
     with _style():
         ax = _axes(ax, 6, 3.2)
         bars = ax.bar(classes, np.nan_to_num(shares), color=CATEGORIES[0], width=0.7)
@@ -195,8 +201,7 @@ def plot_confusion_matrix(
     >>> plot_confusion_matrix([0, 1, 1], [0, 1, 0]).get_title()
     '1 of 3 wrong, most often 1 taken for 0'
     """
-    counts = confusion(true, predicted)
-    classes = names(class_names, len(counts))
+    counts, classes = named(confusion(true, predicted), class_names)
     mistakes = counts - np.diag(counts.diagonal())
     with _style() as colours:
         size = min(3.2 + 0.32 * len(counts), 9)
@@ -205,12 +210,31 @@ def plot_confusion_matrix(
         norm = LogNorm(vmin=0.8, vmax=max(float(mistakes.max()), 2.0))
         ax.imshow(shown, cmap=QUANTITIES, norm=norm, interpolation="nearest")
         _write_counts(ax, counts, norm, colours["text"])
-        ax.set_xticks(range(len(classes)), classes, rotation=0 if max(map(len, classes)) < 4 else 90)
-        ax.set_yticks(range(len(classes)), classes)
+        ticks = _short(classes, _LABEL)
+        ax.set_xticks(range(len(classes)), ticks, rotation=0 if max(map(len, classes)) < 4 else 90)
+        ax.set_yticks(range(len(classes)), ticks)
         ax.tick_params(length=0)
         ax.set(xlabel="predicted", ylabel="true")
-        ax.set_title(_worst(mistakes, int(counts.sum()), classes))
+        _entitle(ax, lambda length: _worst(mistakes, int(counts.sum()), _short(classes, length)))
     return ax
+
+
+def _short(names: list[str], length: int) -> list[str]:
+    return [name if len(name) <= length else f"{name[: length - 1]}…" for name in names]
+
+
+def _entitle(ax: Axes, words: Callable[[int], str]) -> None:
+    """Set the title, with names of so many letters: in lines, then with shorter names, until it fits."""
+    first = words(_LONGEST)
+    lines = first.replace(", ", ",\n")
+    broken = [words(length).replace(", ", ",\n").replace(" taken", "\ntaken") for length in _LENGTHS]
+    for title in (first, lines, *broken):
+        ax.set_title(title)
+        figure = ax.figure.canvas.figure  # the whole one, also where the axes stand in a part
+        figure.draw_without_rendering()  # lays the figure out
+        extent = ax.title.get_window_extent()
+        if extent.x0 >= 0 and extent.x1 <= figure.bbox.width:
+            return
 
 
 def _write_counts(ax: Axes, counts: NDArray[np.int64], norm: LogNorm, text: str) -> None:
@@ -308,13 +332,18 @@ def _bar(ax: Axes, value: float, colours: dict[str, str]) -> None:
     ax.text(0.5, -0.11, f"{100 * value:.0f} %", ha="center", va="top", fontsize=7, transform=ax.transAxes)
 
 
-def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax: Axes | None = None) -> Axes:
+def plot_history(
+    history: pd.DataFrame | Mapping[str, Sequence[float] | pd.DataFrame] | Sequence[float],
+    *,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the accuracy after each epoch, one line for each run.
 
     Parameters
     ----------
-    history : sequence of float, or mapping of str to sequence of float
-        Accuracies in percent, one for each epoch; a mapping compares several runs by name.
+    history : sequence of float, pandas.DataFrame, or mapping of str to one of them
+        Accuracies in percent, one for each epoch, or what ``session.fit`` returned, whose column ``accuracy``
+        is drawn; a mapping compares several runs by name.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
@@ -326,7 +355,7 @@ def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax
     Raises
     ------
     ValueError
-        If a run has no epoch.
+        If a run has no epoch, or a table has no accuracies.
 
     Examples
     --------
@@ -334,7 +363,7 @@ def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax
     '95.2 % after 3 epochs'
     """
     given = history if isinstance(history, Mapping) else {"": history}
-    runs = {name: list(values) for name, values in given.items()}
+    runs = {name: _accuracies(values) for name, values in given.items()}
     if not runs or not all(len(values) for values in runs.values()):
         message = "A run has no epoch. Give at least one accuracy for each run."
         raise ValueError(message)
@@ -351,6 +380,17 @@ def plot_history(history: Mapping[str, Sequence[float]] | Sequence[float], *, ax
         if len(runs) > 1:
             ax.legend(frameon=False, labelcolor=colours["text"])
     return ax
+
+
+def _accuracies(values: Sequence[float] | pd.DataFrame) -> list[float]:
+    """Return the accuracy of each epoch, of a table its column."""
+    if not isinstance(values, pd.DataFrame):
+        return list(values)
+    accuracies = list(values["accuracy"]) if "accuracy" in values else []
+    if len(values) and np.isnan(np.asarray(accuracies, dtype=float)).all():
+        message = "The table has no accuracies. Give session.fit a dataset to test with: fit(..., test=...)."
+        raise ValueError(message)
+    return accuracies
 
 
 # -- templates

@@ -109,6 +109,16 @@ def names(class_names: Sequence[str] | None, count: int) -> list[str]:
     return list(map(str, class_names[:count]))
 
 
+def named(
+    counts: NDArray[np.int64], class_names: Sequence[str] | None
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Return counts and the names of their classes; columns beyond the names are left out if none occurs."""
+    known = len(counts) if class_names is None else len(class_names)
+    if not counts[known:].any() and not counts[:, known:].any():
+        counts = counts[:known, :known]
+    return counts, names(class_names, len(counts))
+
+
 def pictures(images: ArrayLike, rows: int, shape: tuple[int, int] | None) -> NDArray[Any]:
     """Return images as ``(rows, height, width)``; rows of pixels become square unless a shape is given."""
     array = np.asarray(images)

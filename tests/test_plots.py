@@ -10,6 +10,7 @@ import matplotlib as mpl
 mpl.use("agg")
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
@@ -66,6 +67,36 @@ def test_ten_classes_are_called_digits_and_a_given_axes_is_used():
     assert ax.get_title() == "100.0 % of 10 digits right"
 
 
+def test_ten_columns_with_few_classes_are_rows_and_three_names_do_for_them():
+    labels = np.repeat([0, 1, 2], 50)
+    wide, kinds = np.eye(10)[labels], ["setosa", "versicolor", "virginica"]
+    assert plots.plot_accuracy(wide, wide).get_title() == "100.0 % of 150 rows right"
+    ax = plots.plot_accuracy(wide, wide, class_names=kinds)
+    assert [label.get_text() for label in ax.get_xticklabels()] == kinds
+    ax = plots.plot_confusion_matrix(wide, wide, class_names=kinds)
+    assert [label.get_text() for label in ax.get_yticklabels()] == kinds
+    with pytest.raises(ValueError, match="2 class names"):
+        plots.plot_accuracy(wide, wide, class_names=kinds[:2])
+
+
+@pytest.mark.parametrize("length", [3, 12, 30, 200])
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_the_title_of_the_matrix_lies_inside_the_figure(length, classes, tmp_path):
+    names = [f"{number} {'class name ' * 20}"[:length] for number in range(classes)]
+    true = np.arange(classes)
+    ax = plots.plot_confusion_matrix(true, np.roll(true, 1), class_names=names)
+    ax.figure.savefig(tmp_path / "figure.png")
+    extent, figure = ax.title.get_window_extent(), ax.figure.bbox
+    assert extent.x0 >= 0
+    assert extent.y0 >= 0
+    assert extent.x1 <= figure.width
+    assert extent.y1 <= figure.height
+    assert ax.get_window_extent().width > figure.width / 5  # room is left for the matrix
+    title = ax.get_title().replace("\n", " ")
+    assert title.startswith(f"{classes} of {classes} wrong, most often 0 ")
+    assert "taken for" in title
+
+
 def test_confusion_counts_and_names_the_worst_mistake():
     assert confusion(TRUE, OUTPUTS).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     ax = plots.plot_confusion_matrix(TRUE, OUTPUTS)
@@ -95,6 +126,15 @@ def test_history_compares_runs():
     assert plots.plot_history([50.0]).get_title() == "50.0 % after 1 epoch"
 
 
+def test_history_takes_what_fit_returns():
+    fitted = pd.DataFrame({"accuracy": [91.0, 95.2], "seconds": [0.4, 0.3]}, index=[1, 2])
+    ax = plots.plot_history(fitted)
+    assert ax.get_title() == "95.2 % after 2 epochs"
+    assert [list(line.get_ydata()) for line in ax.lines] == [[91.0, 95.2]]
+    both = plots.plot_history({"wide": fitted, "deep": [90.0]})
+    assert both.get_title() == "wide: 95.2 % after 2 epochs"
+
+
 def test_template_is_drawn_layer_by_layer():
     axes = plots.show_template(TEMPLATE)
     assert [ax.get_title() for ax in axes] == ["layer z = 1", "layer z = 2"]
@@ -118,6 +158,9 @@ def test_template_is_drawn_layer_by_layer():
         (lambda: plots.plot_misclassified(np.zeros((1, 6)), [0], [[0.1, 0.9]]), "shape="),
         (lambda: plots.plot_misclassified(np.zeros((2, 4)), [0], [[0.1, 0.9]]), "Images have the shape"),
         (lambda: plots.plot_history([]), "no epoch"),
+        (lambda: plots.plot_history(pd.DataFrame({"accuracy": [np.nan], "seconds": [1.0]})), "test="),
+        (lambda: plots.plot_history(pd.DataFrame({"seconds": [1.0]})), "test="),
+        (lambda: plots.plot_history(pd.DataFrame({"accuracy": [], "seconds": []})), "no epoch"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_sentence(call, says):

@@ -81,8 +81,10 @@ class Accuracy(Panel):
         shape: tuple[int, int] | None = None,
     ) -> None:
         self._true = shown.labels(labels)
-        count = np.shape(labels)[1] if np.ndim(labels) == 2 else int(self._true.max()) + 1
-        self._count = max(count, len(class_names or ()))
+        named, count = len(class_names or ()), int(self._true.max()) + 1
+        if np.ndim(labels) == 2 and named < count:  # names for all that occur say how many there are
+            count = max(count, np.shape(labels)[1])
+        self._count = max(count, named)
         if self._count > _MOST_CLASSES:
             message = (
                 f"There are {self._count} classes, and the panel shows {_MOST_CLASSES} at most. Group some."

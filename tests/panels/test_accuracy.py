@@ -73,6 +73,14 @@ def test_it_works_without_images_for_any_classes_and_for_plain_class_numbers(fro
     assert panel.classes == ["cat", "dog", "cow"]
 
 
+def test_three_names_do_for_ten_columns_of_which_three_occur():
+    panel = Accuracy(np.eye(10)[LABELS], class_names=["cat", "dog", "cow"])
+    panel.add(np.pad(OUTPUTS, ((0, 0), (0, 7))))
+    flush(panel)
+    assert (panel.classes, len(panel.matrix)) == (["cat", "dog", "cow"], 3)
+    assert len(Accuracy(np.eye(10)[LABELS]).classes) == 10
+
+
 def test_the_static_picture_is_readable(front):
     panel = Accuracy(LABELS, IMAGES, class_names=["<cat>", "dog", "cow"])
     assert "no results yet" in panel._html()
