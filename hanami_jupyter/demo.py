@@ -43,6 +43,15 @@ def execute(path: Path) -> NotebookNode:
         return client.execute()
 
 
+def without_views(node: NotebookNode) -> NotebookNode:
+    """Take the live views out of an executed notebook; the pictures of the panels need no kernel."""
+    node.metadata.pop("widgets", None)
+    for cell in node.cells:
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    return node
+
+
 def accuracy(node: NotebookNode) -> float:
     """Return the number that the cell tagged ``accuracy`` shows, in percent.
 
@@ -82,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     if VARIABLE in os.environ:  # the notebook runs in a folder of its own
         os.environ[VARIABLE] = str(Path(os.environ[VARIABLE]).absolute())
     output.mkdir(parents=True, exist_ok=True)
-    node = execute(notebook())
+    node = without_views(execute(notebook()))
     nbformat.write(node, output / f"{NAME}.ipynb")
     page, _ = HTMLExporter().from_notebook_node(node)
     (output / f"{NAME}.html").write_text(page, "utf-8")

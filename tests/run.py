@@ -31,7 +31,11 @@ class Count:
 
 def run(*words: str) -> int:
     """Run a command in the root folder with this environment's tools and return its exit code."""
-    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONUTF8": "1"}
+    environment = os.environ | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUTF8": "1",
+        "NO_MKDOCS_2_WARNING": "1",
+    }
     environment.pop("HANAMI_DATA_DIR", None)  # the tests compare with what the packaged sample gives
     return subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
 
@@ -93,6 +97,7 @@ PARTS = {
     "imports": lambda: check("lint-imports"),
     "front end": lambda: check(sys.executable, "js/build.py", "run", "--silent", "check"),
     "front end tests": vitest,
+    "documentation": lambda: check("mkdocs", "build", "--strict", "--quiet"),
     "tests": lambda: pytest("tests", "tests", "-m", "not browser"),
     "notebooks": lambda: pytest(
         "notebooks",

@@ -1,7 +1,9 @@
 """Five things that go wrong for a person, each told in one sentence, by a backend that goes on serving."""
 
 import gzip
+import http.server
 import subprocess
+import threading
 from contextlib import suppress
 
 import psutil
@@ -99,3 +101,40 @@ def test_full_disk(small_disk, tmp_path):
     small.write_text("a,b\n" + "0.5,0.25\n" * 10)
     uuid = small_disk.dataset.upload_csv_files("little", small)
     assert small_disk.dataset.get_dataset(uuid)["number_of_rows"] == 10
+
+
+def test_a_cell_that_creates_can_run_again(session, tmp_path):
+    text = "version: 1\nsettings:\n  refractory_time: 1\nhexagons:\n  1,1,1\n  2,1,1\n"
+    text += "inputs:\n  x: 1,1,1\noutputs:\n  y: 2,1,1\n"
+    first = session.cluster.create_cluster("twice", text)
+    with pytest.raises(hanami.hanami_exceptions.ConflictException, match="exists already"):
+        session.cluster.create_cluster("twice", text)
+    with pytest.raises((ValueError, HanamiException), match="line 1"):
+        session.cluster.create_cluster("twice", text.replace("version: 1", "version: 2"), replace=True)
+    assert session.cluster.get_cluster(first)["uuid"] == first["uuid"]  # an object stands for its uuid
+    again = session.cluster.create_cluster("twice", text, replace=True)
+    assert again["uuid"] != first["uuid"]
+    session.cluster.delete_cluster(again)
+
+
+def test_numbers_have_no_accuracy(session, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("x,species\n" + "0.5,2\n0.1,1\n" * 10)
+    uuid = session.dataset.upload_csv_files("table", table)
+    with pytest.raises(HanamiException, match="neither 0 nor 1"):
+        session.dataset.check_mnist_dataset(uuid, uuid)
+
+
+def test_a_web_server_is_no_hanami():
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(hanami.hanami_exceptions.HanamiException, match="not a Hanami server"):
+            hanami.connect(f"http://127.0.0.1:{server.server_port}", "somebody", "some password")
+        server.shutdown()

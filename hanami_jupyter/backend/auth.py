@@ -24,7 +24,7 @@ ALGORITHM = "HS256"
 HASHES_AT_ONCE = 2
 FREE_FAILURES = 5  # failed logins of a user before the next one waits
 _REMEMBERED = 10_000  # users whose failures are counted
-_DENIED = "ACCESS DENIED!\nUser or password is incorrect."
+_DENIED = "User or password is incorrect."
 ADMIN_PROJECT = "admin"
 
 

@@ -122,7 +122,9 @@ class Clusters:
 
     def create(self, caller: Caller, name: str, template: str, seed: int | None) -> ClusterRow:
         """Make an empty cluster."""
-        taken = conflict(f"Cluster with name '{name}' already exist.")
+        taken = conflict(
+            f"A cluster named '{name}' exists already. Give another name, or delete that one first."
+        )
         if self.store.cluster_named(name, caller):
             raise taken
         uuid = str(uuids.uuid4())

@@ -36,6 +36,17 @@ _SMALLEST = "version: 1\nsettings:\n    refractory_time: 1\nhexagons:\n    1,1,1
     "inputs:\n    input: 1,1,1\noutputs:\n    output: 2,1,1\n"  # fmt: skip
 
 
+def _clear(
+    token: str, address: str, name: str, parsed: grammar.Template | grammar.TemplateError, verify: Verify
+) -> None:
+    """Delete the clusters of a name, one or none, if a right template is to follow."""
+    if isinstance(parsed, grammar.TemplateError):
+        raise BadRequestException(str(parsed), method="POST", path="/cluster")
+    known = list_clusters(token, address, verify)
+    for uuid in known.loc[known["name"] == name, "uuid"]:
+        delete_cluster(token, address, uuid, verify)
+
+
 def create_cluster(
     token: str,
     address: str,
@@ -45,6 +56,7 @@ def create_cluster(
     *,
     checkpoint_uuid: str | None = None,
     seed: int | None = None,
+    replace: bool = False,
 ) -> pd.Series[Any]:
     """Create a cluster from a template, or from a checkpoint, or from both.
 
@@ -63,6 +75,9 @@ def create_cluster(
         Checkpoint to restore in the new cluster; the call waits until that is done.
     seed : int, optional
         Seed of the random numbers, 0 to 2³¹-1, where the server takes one; else derived from the template.
+    replace : bool
+        Whether to delete the cluster that bears the name, with what it has learned, once the template is
+        found to be right: a cell that says so can run again.
 
     Returns
     -------
@@ -74,7 +89,7 @@ def create_cluster(
     BadRequestException
         If the template is wrong; the message lists every fault with its line.
     ConflictException
-        If the name is taken.
+        If the name is taken, and it is not to be replaced or not yours.
     NotSupportedException
         If a seed is given and the server, an original, takes none.
 
@@ -100,6 +115,8 @@ def create_cluster(
     encoded = base64.b64encode(text.encode()).decode()
     values: dict[str, Any] = {"name": name, "template": encoded, "seed": seed}
     parsed = _parse(text)
+    if replace:
+        _clear(token, address, name, parsed, verify_connection)
     try:
         made = record(call("POST", "/cluster", token, address, verify_connection, **values))
     except BadRequestException as error:

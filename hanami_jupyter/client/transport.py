@@ -276,7 +276,14 @@ def call(
     >>> call("GET", "/host/all", token, address)["header"]
     ['uuid', 'type']
     """
-    return send(method, path, token, address, verify, {k: v for k, v in values.items() if v is not None})
+    return send(
+        method, path, token, address, verify, {k: _plain(v) for k, v in values.items() if v is not None}
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the wire takes it: an object, such as a cluster's Series, stands for its uuid."""
+    return value["uuid"] if hasattr(value, "index") and hasattr(value, "dtype") and "uuid" in value else value
 
 
 def send(
@@ -331,7 +338,14 @@ def failure(
     kind = _BY_STATUS.get(status)
     if kind is None:
         kind = exceptions.InternalServerErrorException if status >= 500 else exceptions.BadRequestException
-    said = text[:SHOWN].rstrip(".") or _EMPTY.get(status, "The server refuses the request and says no more")
+    if "html" in answer.kind:
+        message = f"A web server answers {method} {path} with a page ({status:03d}), not a Hanami server."
+        return exceptions.UnexpectedAnswerException(
+            f"{message} Check the address.", status, text, method, path
+        )
+    said = " ".join(text[:SHOWN].split()).rstrip(".") or _EMPTY.get(
+        status, "The server refuses the request and says no more"
+    )
     return kind(f"{said} ({status:03d}, {method} {path}).", status, text, method, path)
 
 

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from hanami_jupyter.commands.completion import Names
+    from hanami_jupyter.launcher import Running
     from hanami_jupyter.session import Session
 
 
@@ -72,7 +73,7 @@ class Context:
         return self._session
 
     def _open(self) -> Session:
-        from hanami_jupyter import launcher, session  # noqa: PLC0415 - the help needs no client
+        from hanami_jupyter import session  # noqa: PLC0415 - the help needs no client
         from hanami_jupyter.client import transport  # noqa: PLC0415
 
         if self.json:
@@ -84,20 +85,41 @@ class Context:
         address = self.address or os.environ.get("HANAMI_ADDRESS") or self.defaults.get("address")
         project = self.project or os.environ.get("HANAMI_PROJECT") or self.defaults.get("project")
         if address is None:
-            running = launcher.find()
-            if not running:
-                message = (
-                    "No server is named and no local backend runs. Set HANAMI_ADDRESS, give --address, "
-                    "or start a backend with 'local start'."
-                )
-                raise click.UsageError(message)
-            return session.connect(running[0].address, running[0].user, running[0].password, project=project)
+            running = the_backend()
+            return session.connect(running.address, running.user, running.password, project=project)
         return session.connect(address, self.user, project=project, verify=not self.insecure)
 
     def close(self) -> None:
         """Close the session if this run opened it and nobody keeps it."""
         if self._session is not None and self.keep is None:
             self._session.close()
+
+
+def the_backend() -> Running:
+    """Return the local backend that is meant where no server is named.
+
+    One that keeps its data goes before those that notebooks started for themselves.
+
+    Raises
+    ------
+    click.UsageError
+        If there is none, or more than one that could be meant.
+    """
+    from hanami_jupyter import launcher  # noqa: PLC0415 - the help needs no client
+
+    found = launcher.find()
+    candidates = [running for running in found if running.persistent] or found
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        listed = ", ".join(f"{running.address} ({running.folder})" for running in candidates)
+        message = f"Several local backends run: {listed}. Say which with --address or HANAMI_ADDRESS."
+    else:
+        message = (
+            "No server is named and no local backend runs. Set HANAMI_ADDRESS, give --address, "
+            "or start a backend with 'local start'."
+        )
+    raise click.UsageError(message)
 
 
 @dataclass(frozen=True)

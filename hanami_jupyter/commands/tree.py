@@ -135,8 +135,8 @@ class Reference(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         known: pd.DataFrame = getattr(resource, f"list_{self.kind}s")()
         named = known.loc[known["name"] == value, "uuid"]
         if len(named) != 1:
-            count = "no" if named.empty else str(len(named))
-            message = f"'{value}' is the name of {count} {self.kind}s. Give a uuid or the name of one."
+            found = f"No {self.kind} has" if named.empty else f"{len(named)} {self.kind}s have"
+            message = f"{found} the name '{value}'. Give the name of one, or a uuid."
             raise click.BadParameter(message)
         return str(named.iloc[0])
 
@@ -713,7 +713,10 @@ def _place(context: Context, folder: Path | None) -> Path | None:
     """Return the folder that is meant: in a notebook its own backend, in a shell the one that stays."""
     from hanami_jupyter import launcher  # noqa: PLC0415
 
-    return folder if folder or context.keep else launcher.default_folder()
+    if folder or context.keep:
+        return folder
+    staying = [running.folder for running in launcher.find() if running.persistent]
+    return staying[0] if len(staying) == 1 else launcher.default_folder()
 
 
 @command(local, "status")

@@ -69,7 +69,7 @@ def test_variables_in_braces_and_names_for_uuids(shell, session, template):
         ("datset list", "No such command"),
         ("cluster get", "Missing argument"),
         ("cluster get {nobody}", "cannot be filled in"),
-        ("cluster get no-such-name", "is the name of no clusters"),
+        ("cluster get no-such-name", "No cluster has the name"),
         ("cluster get 00000000-0000-4000-8000-000000000000", "not found"),
         ("task list -c", "requires an argument"),
         ("cluster create 'x", "No closing quotation"),

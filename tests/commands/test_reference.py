@@ -12,14 +12,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
 import requests
 from IPython.core.interactiveshell import InteractiveShell
 
-from hanami_jupyter import data
+from hanami_jupyter import data, launcher
 from hanami_jupyter.commands import shell as face
+from hanami_jupyter.commands.context import the_backend
 from hanami_jupyter.protocol.endpoints import BASE
 
 OWNED_HEAD = "| UUID | NAME | VISIBILITY | OWNER ID | PROJECT ID | CREATED AT |"
@@ -380,7 +382,7 @@ def test_cluster_task_and_checkpoint(run, session, files, template, tmp_path):  
     )
     shown, raw, value = run("checkpoint list")
     assert raw == rest(session, "GET", "/checkpoint/all")
-    assert value["name"].to_list() == ["cli_test_checkpoint"]
+    assert "cli_test_checkpoint" in value["name"].to_list()
     shown, raw, value = run("host list")
     lines = shown.splitlines()
     assert lines[1] == "|                 UUID                 | TYPE |"
@@ -467,3 +469,23 @@ def test_completion_scripts(shell):
     environment = os.environ | {"_HANAMICTL_COMPLETE": f"{shell}_source"}
     done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
     assert "_HANAMICTL_COMPLETE" in done.stdout
+
+
+def test_a_backend_that_stays_goes_before_those_of_notebooks(monkeypatch, tmp_path):
+    monkeypatch.delenv("HANAMI_ADDRESS", raising=False)
+    mine = launcher.local()
+    stays = launcher.started(launcher.start_forever(tmp_path / "stays"))
+    try:
+        monkeypatch.setattr(launcher, "find", lambda: [stays, stays])
+        with pytest.raises(click.UsageError, match="Several local backends run"):
+            the_backend()
+        monkeypatch.setattr(launcher, "find", lambda: [stays, launcher.status()])
+        assert the_backend().address == stays.address
+        monkeypatch.setattr(launcher, "find", lambda: [launcher.status()])
+        assert the_backend().address == mine.address
+        monkeypatch.setattr(launcher, "find", list)
+        with pytest.raises(click.UsageError, match="no local backend runs"):
+            the_backend()
+    finally:
+        launcher.stop(tmp_path / "stays")
+        launcher.stop()

@@ -5,17 +5,14 @@ from pathlib import Path
 
 import nbformat
 
-from hanami_jupyter.demo import execute
+from hanami_jupyter.demo import execute, without_views
 
 
 def clean(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Remove widget state, live views and times from an executed notebook."""
-    node.metadata.pop("widgets", None)
     for cell in node.cells:
         cell.metadata.pop("execution", None)
-        for output in cell.get("outputs", ()):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-    return node
+    return without_views(node)
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ async def create_user(service: Service, caller: Caller, values: dict[str, Any]) 
     if not service.store.add_user(
         user_id, values["name"], caller.user_id, is_admin=values["is_admin"], password_hash=password_hash
     ):
-        raise conflict(f"User with id '{user_id}' already exist.")
+        raise conflict(f"A user with the id '{user_id}' exists already. Give another id.")
     return _user(service, user_id).answer()
 
 
@@ -126,7 +126,7 @@ def create_project(service: Service, caller: Caller, values: dict[str, Any]) -> 
     """Create a project."""
     project_id = values["id"]
     if not service.store.add_project(project_id, values["name"], caller.user_id):
-        raise conflict(f"Project with id '{project_id}' already exist.")
+        raise conflict(f"A project with the id '{project_id}' exists already. Give another id.")
     return service.store.project(project_id)
 
 

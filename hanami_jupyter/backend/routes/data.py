@@ -144,6 +144,11 @@ def check(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
             f" {reference.info['number_of_rows']}. Compare with the dataset of the request."
         )
     got, wanted = matrix(service, result)[:rows, a:b], matrix(service, reference)[:rows, c:d]
+    if b - a == 1 and not np.isin(wanted, (0, 1)).all():
+        raise bad(
+            f"The column of '{reference.name}' holds one number a row that is neither 0 nor 1, which has no"
+            " accuracy. Upload classes as one column each (one-hot)."
+        )
     same = (got[:, 0] >= 0.5) == (wanted[:, 0] >= 0.5) if b - a == 1 else got.argmax(1) == wanted.argmax(1)
     return {"accuracy": float(same.mean() * 100)}
 
