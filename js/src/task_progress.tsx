@@ -35,6 +35,8 @@ export function detail(task: Task): string {
 
 /** One entry of the list: a task, or the epochs of a training. */
 export interface Entry extends Task {
+  /** What stays while the training goes on to its next epoch. */
+  id: string;
   parts: Task[];
 }
 
@@ -48,12 +50,13 @@ export function entries(tasks: Task[]): Entry[] {
     const key = epochs === undefined ? task.uuid : `${task.cluster} ${name} ${epochs}`;
     found.set(key, [...(found.get(key) ?? []), task]);
   }
-  return [...found.values()].map((parts) =>
-    parts.length > 1 ? joined(parts) : { ...(parts[0] as Task), parts },
-  );
+  return [...found].map(([id, parts]) => ({
+    ...(parts.length > 1 ? joined(parts) : { ...(parts[0] as Task), parts }),
+    id,
+  }));
 }
 
-function joined(parts: Task[]): Entry {
+function joined(parts: Task[]): Omit<Entry, "id"> {
   const sum = (pick: (task: Task) => number) => parts.reduce((total, task) => total + pick(task), 0);
   const ended = parts.filter((task) => task.state === "finished").length;
   const first = parts.find((task) => task.state === "active") ?? (parts.at(-1) as Task);
@@ -195,7 +198,7 @@ function TaskProgress() {
         // the keyboard scrolls a list of ended tasks, which has no button
         <ul class="hanami-tasks" aria-label="tasks" tabIndex={rows.length > FITTING ? 0 : undefined}>
           {rows.map((task) => (
-            <Row key={task.parts[0]?.uuid} task={task} alone={rows.length === 1} />
+            <Row key={task.id} task={task} alone={rows.length === 1} />
           ))}
         </ul>
       )}

@@ -160,6 +160,20 @@ test("aborting asks first, and shows why it failed", async () => {
   expect(button(el, "Abort").disabled).toBe(false);
 });
 
+test("the question stays while the training goes on to its next epoch", async () => {
+  const first = { ...TASK, uuid: "e1", name: "pass epoch 1 of 2" };
+  const second = { ...TASK, uuid: "e2", name: "pass epoch 2 of 2" };
+  const { model, el } = await shown([first, { ...second, state: "queued" }]);
+  button(el, "Abort").click();
+  await settle();
+  model.set("tasks", [second, { ...first, state: "finished" }]);
+  await settle();
+  expect(el.querySelector("legend")?.textContent).toContain("Abort pass, epoch 2 of 2?");
+  button(el, "Abort").click();
+  await settle();
+  expect(model.sent.at(-1)).toMatchObject({ command: "abort", tasks: ["e2", "e1"] });
+});
+
 test("a notice is shown in words", async () => {
   const { el } = await shown([TASK], "The backend does not answer.");
   expect(el.querySelector("[aria-live]")?.textContent).toContain("The backend does not answer.");

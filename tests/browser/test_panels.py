@@ -45,6 +45,11 @@ dataset = session.dataset.upload_data("many rows", np.tile(pictures, (200, 1)), 
 tasks = hanami.TaskProgress(session, cluster)
 tasks
 """
+SINGLE = """
+[train(f"task {number}") for number in range(75)]
+tasks = hanami.TaskProgress(session, cluster)
+tasks
+"""
 COMPILING = 150_000  # ms: the first training of a machine compiles the kernels
 CARD = "section.hanami"
 STICKING_OUT = """card => [...card.querySelectorAll("*")].filter(item => {
@@ -175,6 +180,25 @@ def test_tasks_are_aborted_from_the_panel_and_a_gone_kernel_is_said(open_noteboo
     card.get_by_text("aborted after").wait_for()
     notebook.restart_kernel()
     card.get_by_text("The kernel is gone. Run the cell again.").wait_for()
+
+
+def test_many_tasks_are_all_counted_and_scroll_inside_the_panel(open_notebook):
+    notebook = open_notebook([SETUP, SINGLE])
+    notebook.run_all()
+    page = notebook.page
+    card = page.locator(CARD)
+    card.get_by_text("75 finished").wait_for(timeout=COMPILING)
+    card.get_by_text("15 more are not shown.").wait_for()
+    tasks = card.get_by_role("list", name="tasks")
+    assert tasks.evaluate("list => list.clientHeight <= 360 && list.scrollHeight > 600")
+    tasks.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('.hanami-tasks').scrollTop > 200")
+    assert page.locator(".jp-Cell").count() == 2
+    assert card.evaluate(STICKING_OUT) == []
+    notebook.screenshot("tasks-many", card)
+    faults = Axe().run(page, context=CARD).response["violations"]
+    assert [fault["id"] for fault in faults if fault["impact"] in {"serious", "critical"}] == []
 
 
 def test_a_stopped_backend_is_said(open_notebook):
