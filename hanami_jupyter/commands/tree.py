@@ -399,18 +399,26 @@ def dataset_download(context: Context, uuid: str, output: Path, column: str | No
 @command(cluster, "create")
 @click.argument("name")
 @click.option("-t", "--template", type=FILE, help="File of the cluster template.")
-def cluster_create(context: Context, name: str, template: Path | None) -> Answer:
-    """Create a cluster from a template."""
-    text = _template(context, template).text
-    return _one(context.session.cluster.create_cluster(name, text), OWNED)
+@click.option(
+    "--checkpoint", "saved", type=Reference("checkpoint"), metavar="UUID", help="State to begin with."
+)
+def cluster_create(context: Context, name: str, template: Path | None, saved: str | None) -> Answer:
+    """Create a cluster from a template, from a checkpoint, or from both."""
+    text = _template(context, template, needed=saved is None)
+    resource = context.session.cluster
+    made = resource.create_cluster(name, text, checkpoint_uuid=saved)
+    return _one(resource.get_cluster(made["uuid"]) if context.json else made, OWNED)
 
 
-def _template(context: Context, path: Path | None) -> grammar.Template:
-    if path is None and context.body is None:
+def _template(context: Context, path: Path | None, *, needed: bool) -> str | None:
+    if path is not None:
+        return grammar.parse(path.read_text("utf-8")).text
+    if context.body is not None:
+        return grammar.parse(context.body).text
+    if needed:
         message = "Missing option '-t' / '--template'."
         raise click.UsageError(message)
-    text = path.read_text("utf-8") if path is not None else str(context.body)
-    return grammar.parse(text)
+    return None
 
 
 @command(cluster, "get")
@@ -767,10 +775,21 @@ def logout(context: Context) -> Answer:
     return _said(f"logged out from {session.address}")
 
 
+@command(project, "switch")
+@click.argument("project_id")
+def project_switch(context: Context, project_id: str) -> Answer:
+    """Go on in another project (in a notebook)."""
+    return _switch(context, project_id)
+
+
 @command(root, "use")
 @click.argument("project_id")
 def use(context: Context, project_id: str) -> Answer:
-    """Go on in another project."""
+    """Go on in another project, as 'project switch' does."""
+    return _switch(context, project_id)
+
+
+def _switch(context: Context, project_id: str) -> Answer:
     session = context.session.switch_project(project_id)
     return Answer(session, lambda: repr(session), {"project": session.project_id})
 

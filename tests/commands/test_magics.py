@@ -200,3 +200,21 @@ def test_another_project(shell, server, session):
     session.user.delete_user("commuter")
     for project in ("first_project", "other_project"):
         session.project.delete_project(project)
+
+
+def test_tab_in_a_real_kernel(server):
+    """Ask a kernel as JupyterLab does when somebody presses Tab."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(kernel_name="python3", extra_arguments=["--log-level=ERROR"])
+    try:
+        connect = f"session = hanami.connect({server.address!r}, {server.user!r}, {server.password!r})"
+        code = f"%load_ext hanami\nimport hanami\n{connect}\nsession.dataset.list_datasets()"
+        assert client.execute(code, reply=True, timeout=60)["content"]["status"] == "ok"
+        for line in ("%hanami clust", "x = %hanami clust", "%%hanami clust"):
+            reply = client.complete(line, len(line), reply=True, timeout=60)["content"]
+            assert "cluster" in reply["matches"]
+            assert line[reply["cursor_start"] : reply["cursor_end"]] == "clust"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -489,3 +489,62 @@ def test_a_backend_that_stays_goes_before_those_of_notebooks(monkeypatch, tmp_pa
     finally:
         launcher.stop(tmp_path / "stays")
         launcher.stop()
+
+
+def test_each_example_as_a_magic(run, session, files, template, tmp_path, ipython):
+    """Run the changing commands of the reference once more, now in a notebook."""
+    (tmp_path / "cluster_template").write_text(template)
+    ipython.push({"password": "asdfasdfasdf"})
+
+    def magic(line, kind=pd.Series):
+        found = run.magic(line)
+        assert isinstance(found, kind), line
+        return found
+
+    assert magic("project create -n cli-test magic_project")["creator_id"] == "admin"
+    assert magic("user create -n cli-test -p {password} magic_user")["is_admin"] is not True
+    assert magic("user list", pd.DataFrame)["id"].to_list() == ["admin", "magic_user"]
+    assert "'magic_user'" in magic("user delete magic_user", str)
+    assert "'magic_project'" in magic("project delete magic_project", str)
+    digits = magic(f"dataset create mnist -i {files}/images -l {files}/labels magic_digits")
+    table = magic(f"dataset create csv -i {files}/test.csv magic_table")
+    assert (digits["number_of_columns"], table["number_of_rows"]) == (794, 100)
+    cluster = magic("cluster create -t cluster_template magic_cluster")
+    ipython.push({"digits": digits, "cluster": cluster})
+    learned = magic(
+        "task create train -i {digits}:picture:picture -o {digits}:label:label -c {cluster} magic_train --wait"
+    )
+    assert learned["state"] == "finished"
+    asked = magic(
+        "task create request -i {digits}:picture:picture -r label:answer -c {cluster} magic_ask --wait"
+    )
+    ipython.push({"asked": asked})
+    assert magic("task get -c {cluster} {asked}")["name"] == "magic_ask"
+    assert len(magic("task list -c {cluster}", pd.DataFrame)) == 2
+    assert 0 <= magic("dataset check -r {digits} {asked}")["accuracy"] <= 100
+    assert magic("dataset content -c answer -n 10 -o 100 {asked}", np.ndarray).shape == (10, 10)
+    assert "deleted task" in magic("task delete -c {cluster} {asked}", str)
+    saved = magic("cluster save -n magic_checkpoint {cluster}")
+    session.task.wait(saved["uuid"], cluster["uuid"])
+    ipython.push({"saved": saved})
+    restored = magic("cluster restore -c {saved} {cluster}")
+    session.task.wait(restored["uuid"], cluster["uuid"])
+    again = magic("cluster create --checkpoint {saved} magic_again")
+    assert again["uuid"] != cluster["uuid"]
+    assert "magic_checkpoint" in magic("checkpoint list", pd.DataFrame)["name"].to_list()
+    assert "deleted checkpoint" in magic("checkpoint delete {saved}", str)
+    for name in ("magic_again", "magic_cluster"):
+        assert "deleted cluster" in magic(f"cluster delete {name}", str)
+    for name in ("magic_digits", "magic_table"):
+        assert "deleted dataset" in magic(f"dataset delete {name}", str)
+    assert set(magic("host list", pd.DataFrame).columns) == {"uuid", "type"}
+
+
+def test_what_create_prints_as_json_is_what_get_answers(run, session, template, tmp_path):
+    (tmp_path / "cluster_template").write_text(template)
+    made = json.loads(run.shell("-j cluster create -t cluster_template json_cluster"))
+    assert made == rest(session, "GET", "/cluster", uuid=made["uuid"])
+    project = json.loads(run.shell("project create -j -n json json_project"))
+    assert project == rest(session, "GET", "/project", id="json_project")
+    run.shell("project delete json_project")
+    run.shell(f"cluster delete {made['uuid']}")
