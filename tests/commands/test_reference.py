@@ -512,7 +512,7 @@ def test_each_example_as_a_magic(run, session, files, template, tmp_path, ipytho
     cluster = magic("cluster create -t cluster_template magic_cluster")
     ipython.push({"digits": digits, "cluster": cluster})
     learned = magic(
-        "task create train -i {digits}:picture:picture -o {digits}:label:label -c {cluster} magic_train --wait"
+        "task create train --wait -i {digits}:picture:picture -o {digits}:label:label -c {cluster} magic_tr"
     )
     assert learned["state"] == "finished"
     asked = magic(
