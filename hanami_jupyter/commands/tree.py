@@ -712,7 +712,9 @@ def local_stop(context: Context, folder: Path | None) -> Answer:
     from hanami_jupyter import launcher  # noqa: PLC0415
 
     if not launcher.stop(_place(context, folder)):
-        message = "No local backend runs."
+        others = ", ".join(f"'{running.folder}'" for running in launcher.find() if running.persistent)
+        hint = f" Others run in {others}; name the folder to stop one." if others else ""
+        message = f"No local backend of 'local start' runs.{hint}"
         raise click.ClickException(message)
     return _said("successfully stopped the local backend")
 
@@ -721,10 +723,7 @@ def _place(context: Context, folder: Path | None) -> Path | None:
     """Return the folder that is meant: in a notebook its own backend, in a shell the one that stays."""
     from hanami_jupyter import launcher  # noqa: PLC0415
 
-    if folder or context.keep:
-        return folder
-    staying = [running.folder for running in launcher.find() if running.persistent]
-    return staying[0] if len(staying) == 1 else launcher.default_folder()
+    return folder if folder or context.keep else launcher.default_folder()
 
 
 @command(local, "status")

@@ -16,7 +16,7 @@ from tests.backend.conftest import PASSWORD, TEMPLATE, Backend, Client, column, 
 
 TABLE = Path(__file__).parent / "roles.tsv"
 ACTORS = ("admin", "project_admin", "member", "outsider", "both", "both_elsewhere", "stranger")
-CSV = "aa,bb\n1,0\n2,1\n3,0\n"
+CSV = "aa,bb\n1,0\n0,1\n1,0\n"
 _count = itertools.count()
 
 
