@@ -64,3 +64,8 @@ def tidy(request: pytest.FixtureRequest) -> Iterator[None]:
             resource = getattr(session, kind)
             for uuid in getattr(resource, f"list_{kind}s")()["uuid"]:
                 getattr(resource, f"delete_{kind}")(uuid)
+        for user in session.user.list_users()["id"]:
+            if user != session.user_id:
+                session.user.delete_user(user)
+        for project in session.project.list_projects()["id"]:
+            session.project.delete_project(project)

@@ -98,7 +98,7 @@ class Context:
 def the_backend() -> Running:
     """Return the local backend that is meant where no server is named.
 
-    One that keeps its data goes before those that notebooks started for themselves.
+    The one of ``local start`` goes first, then one that keeps its data, then one of a notebook.
 
     Raises
     ------
@@ -108,7 +108,9 @@ def the_backend() -> Running:
     from hanami_jupyter import launcher  # noqa: PLC0415 - the help needs no client
 
     found = launcher.find()
-    candidates = [running for running in found if running.persistent] or found
+    staying = [running for running in found if running.persistent]
+    started = [running for running in staying if running.folder == launcher.default_folder()]
+    candidates = started or staying or found
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
