@@ -35,6 +35,7 @@ PATTERNS = {
     "part": r"[01]\.\d+ *",
     "value": r"[01]\.\d{6}",
     "percent": r"\d+\.\d+",
+    "name": r"[^|]+?",
     "rule": r"-+",
     "fill": r" +",
 }
@@ -207,6 +208,20 @@ DATASET = """
 """
 
 
+def lists(shown, head, row):
+    """Tell whether a whole table is a list: this head, centred, and rows of this layout, left-aligned."""
+    border, title, second, *rows, last = shown.splitlines()
+    titles = [cell.strip() for cell in head.strip("| ").split("|")]
+    widths = [len(part) - 2 for part in border.strip("+").split("+")]
+    centred = [" " * ((w - len(t)) // 2) + t for t, w in zip(titles, widths, strict=True)]
+    wanted = "| " + " | ".join(t.ljust(w) for t, w in zip(centred, widths, strict=True)) + " |"
+    fits = all(matches(line, row) and len(line) == len(border) for line in rows)
+    return title == wanted and border == second == last and set(border) == {"+", "-"} and rows and fits
+
+
+OWNED_ROW = "| <uuid> | <name> | private    | admin    | admin      | <time> |"
+
+
 def uuid_of(table):
     return re.search(PATTERNS["uuid"], table).group()
 
@@ -228,8 +243,7 @@ def test_dataset(run, session, files):
     assert raw == rest(session, "GET", "/dataset", uuid=uuid)
     assert value["number_of_rows"] == 200
     shown, raw, value = run("dataset list")
-    head = shown.splitlines()[1]
-    assert head.split() == OWNED_HEAD.split()
+    assert lists(shown, OWNED_HEAD, OWNED_ROW)
     assert raw == rest(session, "GET", "/dataset/all")
     assert uuid in value["uuid"].to_list()
     shown, raw, value = run(f"dataset content -c test_output -o 10 -n 2 {uuid_of(table)}")
@@ -304,7 +318,7 @@ def test_cluster_task_and_checkpoint(run, session, files, template, tmp_path):  
     assert raw == rest(session, "GET", "/cluster", uuid=uuid)
     assert value["template"].split() == template.split()
     shown, raw, value = run("cluster list")
-    assert shown.splitlines()[1].split() == OWNED_HEAD.split()
+    assert lists(shown, OWNED_HEAD, OWNED_ROW)
     assert raw == rest(session, "GET", "/cluster/all")
     assert uuid in value["uuid"].to_list()
 
@@ -325,6 +339,8 @@ def test_cluster_task_and_checkpoint(run, session, files, template, tmp_path):  
     assert raw == rest(session, "GET", "/task", uuid=uuid_of(training), cluster_uuid=uuid)
     assert value["state"] == "finished"
     shown, raw, value = run(f"task list -c {uuid}")
+    row = "| <uuid> | <name> | <part> | <time> | <time?> | <time?> |"
+    assert lists(shown, "| UUID | STATE | PROGRESS | QUEUED | START | END |", row)
     assert shown.splitlines()[1].split() == [
         "|",
         "UUID",
@@ -381,6 +397,7 @@ def test_cluster_task_and_checkpoint(run, session, files, template, tmp_path):  
         CLUSTER.replace("cli_test_cluster   ", "cli_test_checkpoint"),
     )
     shown, raw, value = run("checkpoint list")
+    assert lists(shown, OWNED_HEAD, OWNED_ROW)
     assert raw == rest(session, "GET", "/checkpoint/all")
     assert "cli_test_checkpoint" in value["name"].to_list()
     shown, raw, value = run("host list")
