@@ -57,6 +57,7 @@ class Panel(anywidget.AnyWidget):
     """
 
     bundle_name: ClassVar[str]
+    prompt: ClassVar[frozenset[str]] = frozenset()  # commands so short that they do not wait for the feed
     _cell: _Cell | None = None
     title = traitlets.Unicode().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
@@ -148,8 +149,11 @@ class Panel(anywidget.AnyWidget):
         values = dict(content)
         if buffers:
             values["secret"] = bytes(buffers[0])
-        number, command = values.pop("id"), values.pop("command")
-        self._feed.call(lambda: self._reply(number, str(command), values))
+        number, command = values.pop("id"), str(values.pop("command"))
+        if command in self.prompt:
+            self._reply(number, command, values)
+        else:
+            self._feed.call(lambda: self._reply(number, command, values))
 
     def _reply(self, number: object, command: str, values: dict[str, Any]) -> None:
         answer: dict[str, object] = {"id": number, "ok": True}

@@ -1,9 +1,9 @@
 // The panel of a cluster's tasks: how far each one is, how fast, how long still, and a way to stop it.
-import { useState } from "preact/hooks";
+import { Ask } from "./lib/ask";
 import { Curve } from "./lib/curve";
 import { count, percent, span } from "./lib/format";
 import { useTrait } from "./lib/model";
-import { Card, Icon, Notice, panel, type State, useCommand, usePanel } from "./lib/panel";
+import { Card, Icon, panel, type State, usePanel } from "./lib/panel";
 import { Start } from "./start_task";
 import "./task_progress.css";
 
@@ -102,38 +102,16 @@ export function summary(counts: Counts, notice = ""): { pill: string; state: Sta
 }
 
 function Abort({ task }: { task: Entry }) {
-  const { gone } = usePanel();
-  const { run, running, error } = useCommand();
-  const [asking, setAsking] = useState(false);
-  const abort = () => {
-    setAsking(false);
-    run("abort", { tasks: task.parts.map((part) => part.uuid) });
-  };
   return (
-    <>
-      {!asking && (
-        <button
-          type="button"
-          disabled={gone || running !== ""}
-          aria-label={`Abort ${task.name}`}
-          onClick={() => setAsking(true)}
-        >
-          {running ? "Aborting" : "Abort"}
-        </button>
-      )}
-      {asking && (
-        <fieldset class="hanami-ask">
-          <legend>Abort {task.name}? What it learned stays.</legend>
-          <button type="button" disabled={gone} onClick={abort}>
-            Abort
-          </button>
-          <button type="button" ref={(button) => button?.focus()} onClick={() => setAsking(false)}>
-            Go on
-          </button>
-        </fieldset>
-      )}
-      {error && <Notice text={error} />}
-    </>
+    <Ask
+      verb="Abort"
+      doing="Aborting"
+      what={task.name}
+      question={`Abort ${task.name}? What it learned stays.`}
+      keep="Go on"
+      command="abort"
+      values={{ tasks: task.parts.map((part) => part.uuid) }}
+    />
   );
 }
 

@@ -24,3 +24,11 @@ export function percent(share: number): number {
 export function share(value: number): string {
   return `${(value * 100).toFixed(1)} %`;
 }
+
+/** A time since 1970 in ms, in local and short form: "24 Nov 08:55", in another year "24 Nov 2025". */
+export function moment(time: number, now = Date.now()): string {
+  const date = new Date(time);
+  const day = date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  if (date.getFullYear() !== new Date(now).getFullYear()) return `${day} ${date.getFullYear()}`;
+  return `${day} ${date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
+}
