@@ -6,8 +6,9 @@ import html
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import anywidget
 import traitlets
@@ -16,6 +17,7 @@ from IPython.core.getipython import get_ipython
 from hanami_jupyter import shown
 from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.panels.feed import Feed, feed_of
+from hanami_jupyter.panels.recipes import Step, recipe
 
 STATIC = Path(__file__).parent.parent / "static"
 _RETRY = (1.0, 2.0, 5.0)  # seconds between attempts when the server does not answer
@@ -58,21 +60,23 @@ class Panel(anywidget.AnyWidget):
 
     bundle_name: ClassVar[str]
     prompt: ClassVar[frozenset[str]] = frozenset()  # commands so short that they do not wait for the feed
-    _cell: _Cell | None = None
+    _cell: Cell | None = None
     title = traitlets.Unicode().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
+    recipe: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)  # what was done last, as code
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, owner: object = None, **traits: Any) -> None:
         self._failures = 0
+        self._resting = False
         self._owner = owner
         self._closing = threading.Lock()
         self._feed: Feed = feed_of(self if owner is None else owner)
         super().__init__(**traits)
         self.on_msg(self._receive)
         self._layout = self.layout
-        self._cell = _Cell(self)
+        self._cell = Cell(self)
         if isinstance(owner, Panel):  # a login: whoever signs in there is followed
             owner.observe(self._owner_changed, "signed_in")
         self.refresh()
@@ -112,12 +116,22 @@ class Panel(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Bring the panel up to date, soon and without blocking."""
-        if not self.closed:
+        if not self.closed and not self._resting:
             self._feed.wake(self)
+
+    def rest(self) -> None:
+        """Neither poll nor send until :meth:`resume`, because nobody sees the panel."""
+        self._resting = True
+        self._feed.drop(self)
+
+    def resume(self) -> None:
+        """Go on after a rest, with what is news since."""
+        self._resting = False
+        self.refresh()
 
     def turn(self) -> float | None:
         """Give the panel its turn; called by the feed."""
-        if self.closed:
+        if self.closed or self._resting:
             return None
         try:
             delay = self.update()
@@ -138,6 +152,10 @@ class Panel(anywidget.AnyWidget):
                         setattr(self, name, value)
 
     # -- commands
+
+    def did(self, *steps: Step) -> None:
+        """Show what was done as code: the calls and commands that would do the same."""
+        self.write(recipe=recipe(self.session, steps))
 
     def _receive(self, _: object, content: dict[str, Any], buffers: list[memoryview] | None) -> None:
         """Take a command from the front end; it runs on the feed's thread, so the kernel stays free.
@@ -230,24 +248,50 @@ class Panel(anywidget.AnyWidget):
         return still if live is None else ({**live[0], **still}, live[1])
 
 
-class _Cell:
+class Shown(Protocol):
+    """What a cell knows of the panels it made."""
+
+    def refresh(self) -> None:
+        """Bring it up to date."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Cell:
     """The cell that made a panel: a new run of it closes the panel, every cell's start and end wake it."""
 
-    _panels: ClassVar[dict[str, set[_Cell]]] = {}
+    _panels: ClassVar[dict[str, set[Cell]]] = {}
+    _adopting: ClassVar[ContextVar[Cell | None]] = ContextVar("hanami_cell", default=None)
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: Shown) -> None:
         self.panel = panel
         self.shell = get_ipython()
         self.running = self.shell is not None
-        self.key, self.run = _current_cell(self.shell)
+        adopting = self._adopting.get()
+        place = _current_cell(self.shell) if adopting is None else (adopting.key, adopting.run)
+        self.key: str = place[0]
+        self.run: str = place[1]
         if self.shell is None:
             return
-        for older in list(self._panels.get(self.key, ())):
-            if older.run != self.run:
-                older.panel.close()
+        if adopting is not None:
+            self.running = adopting.running
+        elif self.key:  # a panel that no cell made, but a message, replaces none
+            for older in list(self._panels.get(self.key, ())):
+                if older.run != self.run:
+                    older.panel.close()
         self._panels.setdefault(self.key, set()).add(self)
         self.shell.events.register("pre_run_cell", self._started)
         self.shell.events.register("post_run_cell", self._ended)
+
+    @contextmanager
+    def adopt(self) -> Iterator[None]:
+        """Count the panels made meanwhile as made by this cell, although a message asks for them."""
+        mark = self._adopting.set(self)
+        try:
+            yield
+        finally:
+            self._adopting.reset(mark)
 
     def _started(self, *_: object) -> None:
         self.running = True

@@ -14,6 +14,7 @@ import traitlets
 
 from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.panels.base import Panel, PanelError, card
+from hanami_jupyter.panels.recipes import step
 from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
@@ -201,9 +202,15 @@ class TaskProgress(Panel):
             names = ", ".join(self._rows[uuid]["name"] if uuid in self._rows else uuid for uuid in tasks)
             message = f"Task '{names}' has ended already. There is nothing to abort."
             raise PanelError(message)
+        steps = []
         for uuid in reversed(live):
-            self.session.task.delete_task(uuid, self._rows[uuid]["cluster"])
+            cluster = self._rows[uuid]["cluster"]
+            self.session.task.delete_task(uuid, cluster)
             self._aborted[uuid] = self._rows[uuid]
+            steps.append(
+                step("task.delete_task", uuid, cluster, words=("task", "delete", uuid, "-c", cluster))
+            )
+        self.did(*steps)
         self._look_anew()
 
     def do_options(self) -> dict[str, list[dict[str, Any]]]:
@@ -243,16 +250,19 @@ class TaskProgress(Panel):
         epochs: int = 1,
     ) -> None:
         """Start a training of some epochs, or a request; hexagons and columns are ``{hexagon: column}``."""
-        task = self.session.task
         fed = [_link(hexagon, column, dataset) for hexagon, column in inputs.items()]
-        if kind == "request":
-            results = [_link(hexagon, column) for hexagon, column in outputs.items()]
-            task.create_request_task(name, cluster, fed, results)
-        else:
-            expected = [_link(hexagon, column, dataset) for hexagon, column in outputs.items()]
-            for epoch in range(1, epochs + 1):
-                full = f"{name} epoch {epoch} of {epochs}" if epochs > 1 else name
-                task.create_train_task(full, cluster, fed, expected)
+        wanted = None if kind == "request" else dataset
+        given = [_link(hexagon, column, wanted) for hexagon, column in outputs.items()]
+        create = getattr(self.session.task, f"create_{kind}_task")
+        steps = []
+        for epoch in range(1, epochs + 1):
+            full = f"{name} epoch {epoch} of {epochs}" if epochs > 1 else name
+            create(full, cluster, fed, given)
+            words = ["task", "create", kind, full, "-c", cluster]
+            words += [word for link in fed for word in ("-i", _word(link))]
+            words += [word for link in given for word in ("-o" if wanted else "-r", _word(link))]
+            steps.append(step(f"task.create_{kind}_task", full, cluster, fed, given, words=words))
+        self.did(*steps)
         self._look_anew()
 
     def _look_anew(self) -> None:
@@ -288,6 +298,13 @@ def _link(hexagon: str, column: str, dataset: str | None = None) -> dict[str, st
     """Return which column belongs to which hexagon, as tasks take it."""
     link = {"dataset_column": column, "hexagon_name": hexagon}
     return link if dataset is None else link | {"dataset_uuid": dataset}
+
+
+def _word(link: dict[str, str]) -> str:
+    """Return a link as the commands take it."""
+    if "dataset_uuid" in link:
+        return f"{link['dataset_uuid']}:{link['dataset_column']}:{link['hexagon_name']}"
+    return f"{link['hexagon_name']}:{link['dataset_column']}"
 
 
 def _number(value: Any) -> float | None:

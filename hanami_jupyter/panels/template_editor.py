@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from hanami_jupyter.panels.base import Panel, PanelError, card
+from hanami_jupyter.panels.recipes import step
 from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
@@ -111,8 +112,11 @@ class TemplateEditor(Panel):
             message = "The editor has no session. Make it with TemplateEditor(session=…)."
             raise PanelError(message)
         grammar.parse(text)
-        self._cluster = self.session.cluster.create_cluster(name.strip(), text)
-        self.write(created=f"Cluster '{name.strip()}' was created.")
+        name = name.strip()
+        self._cluster = self.session.cluster.create_cluster(name, text)
+        words = ("cluster", "create", name, "-t", "/dev/stdin")
+        self.did(step("cluster.create_cluster", name, text, words=words, feed=text))
+        self.write(created=f"Cluster '{name}' was created.")
 
     def do_save(self, name: str, text: str) -> str:
         """Write the text into the notebook's folder; a file that is there is left alone."""

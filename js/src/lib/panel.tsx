@@ -4,6 +4,7 @@ import { useContext, useEffect, useMemo, useState } from "preact/hooks";
 import "./panel.css";
 import { Commands, type Model, useKernelGone, useTrait, type Waiting } from "./model";
 import { luminance } from "./palette";
+import { Recipe } from "./recipe";
 
 interface Panel {
   model: Model;
@@ -58,6 +59,7 @@ export function Card({ title, pill, state, children }: CardProps) {
       </header>
       {children}
       <Notices />
+      <Done />
     </section>
   );
 }
@@ -87,6 +89,12 @@ function Notices() {
       {!gone && notice && <Notice text={notice} />}
     </div>
   );
+}
+
+/** What was done last, as code; nothing before anything was done. */
+function Done() {
+  const recipe = useTrait<{ python?: string; shell?: string } | undefined>(usePanel().model, "recipe");
+  return recipe?.python ? <Recipe python={recipe.python} shell={recipe.shell ?? ""} /> : null;
 }
 
 /** Whether the notebook is dark: JupyterLab says so, elsewhere the page's text is bright. */
