@@ -7,8 +7,8 @@ import sqlite3
 import threading
 import time
 import uuid as uuids
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from hanami_jupyter.protocol.template import parse
 
 from . import files, hosts
 from .errors import RefusalError, bad, conflict, disk_full, missing, sentence
-from .hosts import Column, DirectSession, Engine, Host, Progress
+from .hosts import Column, DirectSession, Engine, Host, LostError, Progress
 from .readers import describe, names_of
 from .store import Caller, ClusterRow, Store, TaskRow
 
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_HEXAGONS = 10_000
 TASK, DIRECT = "TASK", "DIRECT"
+AUTO = "auto"
 _STOPPED = "The backend was stopped before the task was done."
 _PATIENCE = 10.0  # seconds to wait for an aborted call before a cluster is deleted
 
@@ -88,7 +89,7 @@ class Clusters:
     folder : Path
         The data folder.
     places : sequence of Host
-        The hosts.
+        The hosts that are always here; others :meth:`join` and :meth:`leave`.
     engine : Engine
         Tells when the kernels are compiled.
     """
@@ -96,6 +97,7 @@ class Clusters:
     def __init__(self, store: Store, folder: Path, places: Sequence[Host], engine: Engine) -> None:
         self.store = store
         self.hosts = {host.uuid: host for host in places}
+        self._steady = tuple(places)
         self._clusters = folder / "clusters"
         self._checkpoints = folder / "checkpoints"
         self._datasets = folder / "datasets"
@@ -105,47 +107,100 @@ class Clusters:
         self._runtimes: dict[str, Runtime] = {}
         self._unwritten: dict[str, End] = {}
         store.abort_unfinished(_STOPPED)
+        for path in self._clusters.glob("*.running"):  # of trainings that the last backend did not end
+            path.unlink()
+        self._homeless: dict[str, list[Runtime]] = {}
         for row in store.clusters():
-            self._runtimes[row.uuid] = Runtime(
-                row.uuid, self.hosts.get(row.host_uuid) or self._least(), row.mode
-            )
+            host = self.hosts.get(row.host_uuid)
+            runtime = Runtime(row.uuid, host or self._least(self._steady), row.mode)
+            self._runtimes[row.uuid] = runtime
+            if host is None:
+                self._homeless.setdefault(row.host_uuid, []).append(runtime)
 
-    def _least(self) -> Host:
-        """Return the host with the fewest clusters."""
+    # -- hosts
+
+    def join(self, host: Host) -> None:
+        """Take a host in; what was on it when the last backend ended goes back there."""
         with self._lock:
-            count = dict.fromkeys(self.hosts, 0)
+            self.hosts[host.uuid] = host
+            for runtime in self._homeless.pop(host.uuid, ()):
+                if runtime.home is None and runtime.idle:
+                    runtime.host = host
+
+    def leave(self, host: Host) -> None:
+        """Give the clusters of a host that is no more to others; each is loaded there when it is needed."""
+        with self._lock:
+            if self.hosts.get(host.uuid) is not host:
+                return
+            del self.hosts[host.uuid]
             for runtime in self._runtimes.values():
-                count[runtime.host.uuid] += 1
-            return self.hosts[min(count, key=lambda name: count[name])]
+                if runtime.host is host:
+                    runtime.host = self._least(self.hosts.values())
+                    self.store.update_cluster(runtime.uuid, host=runtime.host.uuid)
+
+    def _least(self, among: Iterable[Host]) -> Host:
+        """Return the host with the fewest clusters at work for its cores, and then the fewest clusters."""
+        with self._lock:
+            busy = self._busy()
+            placed = Counter(runtime.host.uuid for runtime in self._runtimes.values())
+            return min(among, key=lambda host: (busy[host.uuid] / host.cores, placed[host.uuid] / host.cores))
+
+    def _busy(self) -> Counter[str]:
+        """Count the clusters of each host that are at work or wait for a worker."""
+        return Counter(runtime.host.uuid for runtime in self._runtimes.values() if runtime.running)
+
+    def host_rows(self) -> list[list[Any]]:
+        """Return the hosts as the wire lists them; load is the clusters at work or waiting for each core."""
+        with self._lock:
+            busy = self._busy()
+            return [
+                [host.uuid, host.kind, host.name, host.cores, host.memory, busy[host.uuid] / host.cores]
+                for host in self.hosts.values()
+            ]
+
+    def _place(self, wanted: str | None) -> Host:
+        """Return the host of that id, the least loaded of all for ``auto``, else of those always here."""
+        with self._lock:
+            if wanted is None:
+                return self._least(self._steady)
+            if wanted == AUTO:
+                return self._least(self.hosts.values())
+            host = self.hosts.get(wanted)
+        if host is None:
+            raise missing("Host", wanted)
+        return host
 
     # -- clusters
 
-    def create(self, caller: Caller, name: str, template: str, seed: int | None) -> ClusterRow:
-        """Make an empty cluster."""
+    def create(
+        self, caller: Caller, name: str, template: str, seed: int | None, host: str | None = None
+    ) -> ClusterRow:
+        """Make an empty cluster on a host (see :meth:`_place`)."""
         taken = conflict(
             f"A cluster named '{name}' exists already. Give another name, or delete that one first."
         )
         if self.store.cluster_named(name, caller):
             raise taken
         uuid = str(uuids.uuid4())
-        host = self._least()
+        place = self._place(host)
         try:
             hexagons = len(parse(template).hexagons)
             if hexagons > MAX_HEXAGONS:
                 raise ValueError(f"it has {hexagons} hexagons, and {MAX_HEXAGONS} is the limit.")
-            info = host.create(uuid, template, seed)
+            info = place.create(uuid, template, seed)
         except ValueError as error:
             raise bad(f"Uploaded template is not a valid cluster-template: {error}") from None
         try:
-            files.write(self._path(uuid), host.give(uuid))
-            if not self.store.add_cluster(uuid, name, caller, host.uuid, info):
-                raise taken
+            files.write(self._path(uuid), place.give(uuid))
+            with self._lock:
+                here = self.hosts.get(place.uuid) or self._place(AUTO)
+                if not self.store.add_cluster(uuid, name, caller, here.uuid, info):
+                    raise taken
+                self._runtimes[uuid] = Runtime(uuid, here, home=place)
         except BaseException:
-            host.drop(uuid)
+            place.drop(uuid)
             self._path(uuid).unlink(missing_ok=True)
             raise
-        with self._lock:
-            self._runtimes[uuid] = Runtime(uuid, host, home=host)
         return self.row(uuid, caller)
 
     def row(self, uuid: str, caller: Caller) -> ClusterRow:
@@ -172,6 +227,9 @@ class Clusters:
     def _path(self, uuid: str) -> Path:
         return self._clusters / f"{uuid}.cluster"
 
+    def _running(self, uuid: str) -> Path:
+        return self._clusters / f"{uuid}.running"
+
     def delete(self, uuid: str, caller: Caller) -> None:
         """Delete a cluster with its tasks; what it computes is aborted."""
         self.row(uuid, caller)
@@ -188,7 +246,8 @@ class Clusters:
             runtime.busy.release()
         if runtime.home:
             runtime.home.drop(uuid)
-        self._path(uuid).unlink(missing_ok=True)
+        for path in (self._path(uuid), self._running(uuid)):
+            path.unlink(missing_ok=True)
 
     def set_mode(self, uuid: str, caller: Caller, mode: str) -> ClusterRow:
         """Switch between tasks and direct messages."""
@@ -211,11 +270,8 @@ class Clusters:
     def switch_host(self, uuid: str, caller: Caller, host_uuid: str) -> ClusterRow:
         """Move a cluster and its queue to another host, as soon as the call it is at is done."""
         self.row(uuid, caller)
-        host = self.hosts.get(host_uuid)
-        if host is None:
-            raise missing("Host", host_uuid)
         with self._lock:
-            self._runtime(uuid).host = host
+            self._runtime(uuid).host = self._place(host_uuid)
             self.store.update_cluster(uuid, host=host_uuid)
         return self.row(uuid, caller)
 
@@ -223,24 +279,50 @@ class Clusters:
     def computing(self, runtime: Runtime) -> Iterator[Host]:
         """Hold the cluster, loaded on the host where it is to run."""
         with runtime.busy:
-            if runtime.removed:
-                raise missing("Cluster", runtime.uuid)
-            host = runtime.host
-            if runtime.home is not host:
-                if runtime.home is None:
-                    host.take(runtime.uuid, self._path(runtime.uuid).read_bytes())
-                else:
-                    host.take(runtime.uuid, runtime.home.give(runtime.uuid))
-                    runtime.home.drop(runtime.uuid)
-                runtime.home = host
-                runtime.loaded += 1
+            while True:
+                if runtime.removed:
+                    raise missing("Cluster", runtime.uuid)
+                host = runtime.host
+                try:
+                    if runtime.home is not host:
+                        self._move(runtime, host)
+                    break
+                except LostError:
+                    if runtime.host is host:
+                        raise
             yield host
+
+    def _move(self, runtime: Runtime, host: Host) -> None:
+        """Load a cluster on a host: from where it is, or from its file if it is nowhere any more."""
+        uuid, home, snapshot = runtime.uuid, runtime.home, None
+        if home is not None:
+            with suppress(LostError):
+                snapshot = home.give(uuid)
+        host.take(uuid, self._saved(uuid) if snapshot is None else snapshot)
+        if home is not None:
+            home.drop(uuid)
+            if snapshot is None:
+                self.store.update_cluster(uuid, info=host.info(uuid))
+        runtime.home = host
+        runtime.loaded += 1
+
+    def _saved(self, uuid: str) -> bytes:
+        """Return the last snapshot of a cluster, be it from the middle of a training."""
+        with suppress(FileNotFoundError):
+            self._running(uuid).replace(self._path(uuid))
+        return self._path(uuid).read_bytes()
+
+    def keep_running(self, uuid: str, snapshot: bytes) -> None:
+        """Write a snapshot of a cluster at work, for the case that its host is lost."""
+        with files.aside(self._running(uuid)) as file:
+            file.write(snapshot)
 
     def _keep(self, runtime: Runtime, host: Host) -> None:
         """Write what the cluster has become; the caller holds it."""
         if not runtime.removed:
             with files.aside(self._path(runtime.uuid)) as file:
                 file.write(host.give(runtime.uuid))
+            self._running(runtime.uuid).unlink(missing_ok=True)
             self.store.update_cluster(runtime.uuid, info=host.info(runtime.uuid))
             runtime.changed = False
 
@@ -270,13 +352,20 @@ class Clusters:
         with self._lock:
             if self._closing or runtime.running or runtime.mode != TASK or not runtime.queue:
                 return
-            running = Running(runtime.queue.popleft(), hosts.progress())
-            runtime.running = running
-            runtime.host.submit(partial(self._work, runtime, running))
+            runtime.running = Running(runtime.queue.popleft(), hosts.progress())
+            self._hand(runtime, runtime.running)
 
-    def _work(self, runtime: Runtime, running: Running) -> None:
-        """Run one task on a worker of the host."""
+    def _hand(self, runtime: Runtime, running: Running) -> None:
+        """Hand a task to the host of its cluster; the caller holds the lock."""
+        runtime.host.submit(partial(self._work, runtime, running, runtime.host))
+
+    def _work(self, runtime: Runtime, running: Running, host: Host) -> None:
+        """Run one task on a worker of the host, or hand it on if the cluster has moved meanwhile."""
         self._engine.ready.wait()
+        with self._lock:
+            if runtime.host is not host and not self._closing:
+                self._hand(runtime, running)
+                return
         try:
             task = self.store.task(running.uuid, runtime.uuid)
             if task is not None and self._begin(running):
@@ -520,7 +609,8 @@ class Direct:
     def ready(self) -> bool:
         """Whether a message can be taken at once: the cluster is loaded and nobody computes with it."""
         runtime = self._runtime
-        return self._loaded == runtime.loaded and runtime.home is runtime.host and not runtime.busy.locked()
+        here = runtime.host.near and runtime.home is runtime.host
+        return here and self._loaded == runtime.loaded and not runtime.busy.locked()
 
     @contextmanager
     def session(self) -> Iterator[DirectSession]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from . import files
+from .errors import RefusalError
 
 if TYPE_CHECKING:  # importing the engine takes a second: only the warm-up and the workers do it
     from hanami_jupyter.engine import Cluster, Control
@@ -33,6 +35,9 @@ class Progress(Protocol):
     @property
     def aborted(self) -> bool:
         """Whether somebody asked for an end."""
+
+    def advance(self, cycle: int) -> None:
+        """Note how many cycles are done."""
 
     def abort(self) -> None:
         """Ask for an end."""
@@ -66,11 +71,28 @@ class DirectSession(Protocol):
 
 
 class Host(Protocol):
-    """What runs clusters. One cluster is asked for one thing at a time; the calls take their time."""
+    """What runs clusters. One cluster is asked for one thing at a time; the calls take their time.
+
+    Every call on a host that is no more raises :class:`LostError`.
+
+    Attributes
+    ----------
+    uuid, kind, name : str
+        Id, type (``cpu``, ``dask``) and what people call it.
+    cores : int
+        How many jobs it runs at once.
+    memory : int
+        Bytes that its clusters share.
+    near : bool
+        Whether a call may be quick enough for the server's event loop.
+    """
 
     uuid: str
     kind: str
-    cores: tuple[int, ...]
+    name: str
+    cores: int
+    memory: int
+    near: bool
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run a job as soon as a worker is free."""
@@ -163,17 +185,21 @@ class LocalHost:
     """A group of this machine's cores, with one worker thread to each."""
 
     kind = "cpu"
+    near = True
 
-    def __init__(self, name: str, cores: tuple[int, ...], number: int) -> None:
-        self.uuid = name
-        self.cores = cores
+    def __init__(self, uuid: str, cores: tuple[int, ...], number: int) -> None:
+        self.uuid = uuid
+        self.name = f"local-{number}"
+        self.cores = len(cores)
+        self.memory = psutil.virtual_memory().total
+        self._places = cores
         self._clusters: dict[str, Cluster] = {}
         self._workers = ThreadPoolExecutor(len(cores), f"Host{number}Worker", self._bind)
 
     def _bind(self) -> None:
         """Keep the calling worker on the host's cores, where the system allows it."""
         if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, self.cores)
+            os.sched_setaffinity(0, self._places)
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run a job as soon as a worker is free."""
@@ -215,12 +241,13 @@ class LocalHost:
         progress: Progress,
     ) -> None:
         """Train on memory-mapped rows."""
-        rows = cycles + time_length - 1
-        self._clusters[cluster].train(
-            {name: column.open(rows) for name, column in inputs.items()},
-            {name: column.open(cycles) for name, column in outputs.items()},
+        train(
+            self._clusters[cluster],
+            inputs,
+            outputs,
             time_length=time_length,
-            control=_control(progress),
+            cycles=cycles,
+            progress=progress,
         )
 
     def request(
@@ -235,29 +262,15 @@ class LocalHost:
         target: Path,
     ) -> Mapping[str, int]:
         """Write the outputs into a memory-mapped matrix file."""
-        engine = self._clusters[cluster]
-        known = engine.outputs
-        for _, output in results:
-            if output not in known:
-                raise ValueError(f"There is no output '{output}'. The cluster has: {', '.join(known)}.")
-        widths = {column: known[output] for column, output in results}
-        rows = cycles + time_length - 1
-        given = {name: column.open(rows) for name, column in inputs.items()}
-        with files.new_matrix(target, cycles, sum(widths.values())) as matrix:
-            places: dict[str, list[npt.NDArray[np.float32]]] = {}
-            start = 0
-            for width, output in zip(widths.values(), dict(results).values(), strict=True):
-                places.setdefault(output, []).append(matrix[:, start : start + width])
-                start += width
-            if given and places:
-                out = {output: slices[0] for output, slices in places.items()}
-                engine.request(given, time_length=time_length, control=_control(progress), out=out)
-            for first, *others in places.values():
-                for other in others:
-                    other[:] = first
-            if progress.aborted:
-                raise AbortedError
-        return widths
+        return request(
+            self._clusters[cluster],
+            inputs,
+            results,
+            time_length=time_length,
+            cycles=cycles,
+            progress=progress,
+            target=target,
+        )
 
     def direct(self, cluster: str) -> DirectSession:
         """Begin an exchange of direct messages."""
@@ -272,19 +285,85 @@ class AbortedError(Exception):
     """A request was aborted: its file must not appear."""
 
 
-class LocalDirect:
-    """Direct messages to a cluster in this process."""
+class LostError(RefusalError):
+    """A host is no more; its clusters have been given to others.
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._inputs: dict[str, npt.NDArray[np.float32]] = {}
-        self._expected: dict[str, npt.NDArray[np.float32]] = {}
+    Parameters
+    ----------
+    message : str
+        One sentence: which host, and why.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(503, message)
+
+
+def train(
+    cluster: Cluster,
+    inputs: Mapping[str, Column],
+    outputs: Mapping[str, Column],
+    *,
+    time_length: int,
+    cycles: int,
+    progress: Progress,
+) -> None:
+    """Train a cluster of this process on memory-mapped rows."""
+    rows = cycles + time_length - 1
+    cluster.train(
+        {name: column.open(rows) for name, column in inputs.items()},
+        {name: column.open(cycles) for name, column in outputs.items()},
+        time_length=time_length,
+        control=_control(progress),
+    )
+
+
+def request(
+    cluster: Cluster,
+    inputs: Mapping[str, Column],
+    results: Sequence[tuple[str, str]],
+    *,
+    time_length: int,
+    cycles: int,
+    progress: Progress,
+    target: Path,
+) -> Mapping[str, int]:
+    """Write the outputs of a cluster of this process into a memory-mapped matrix file."""
+    known = cluster.outputs
+    for _, output in results:
+        if output not in known:
+            raise ValueError(f"There is no output '{output}'. The cluster has: {', '.join(known)}.")
+    widths = {column: known[output] for column, output in results}
+    rows = cycles + time_length - 1
+    given = {name: column.open(rows) for name, column in inputs.items()}
+    with files.new_matrix(target, cycles, sum(widths.values())) as matrix:
+        places: dict[str, list[npt.NDArray[np.float32]]] = {}
+        start = 0
+        for width, output in zip(widths.values(), dict(results).values(), strict=True):
+            places.setdefault(output, []).append(matrix[:, start : start + width])
+            start += width
+        if given and places:
+            out = {output: slices[0] for output, slices in places.items()}
+            cluster.request(given, time_length=time_length, control=_control(progress), out=out)
+        for first, *others in places.values():
+            for other in others:
+                other[:] = first
+        if progress.aborted:
+            raise AbortedError
+    return widths
+
+
+class Buffers:
+    """What direct messages have filled: a row for each input and output."""
+
+    def __init__(self, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        self._known = {False: tuple(inputs), True: tuple(outputs)}
+        self.inputs: dict[str, npt.NDArray[np.float32]] = {}
+        self.expected: dict[str, npt.NDArray[np.float32]] = {}
 
     def put(self, name: str, values: npt.NDArray[np.float32], *, expected: bool) -> None:
         """Fill a buffer; it grows to the number of values and keeps what is not given."""
-        template = self._cluster.template
-        known = template.outputs if expected else template.inputs
-        buffers = self._expected if expected else self._inputs
+        known = self._known[expected]
+        buffers = self.expected if expected else self.inputs
         buffer = buffers.get(name)
         if buffer is None and name not in known:
             kind = "output" if expected else "input"
@@ -294,18 +373,37 @@ class LocalDirect:
         else:
             buffer[0, : len(values)] = values
 
+    def check(self, *, training: bool) -> None:
+        """Refuse a cycle that lacks values."""
+        if training and not (self.inputs and self.expected):
+            raise ValueError("A training cycle needs values for an input and for an output. Send both first.")
+        if not self.inputs:
+            raise ValueError("A request needs values for an input. Send them first.")
+
+
+class LocalDirect(Buffers):
+    """Direct messages to a cluster in this process."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(tuple(cluster.template.inputs), tuple(cluster.template.outputs))
+        self._cluster = cluster
+
     def train(self) -> None:
         """Run one training cycle."""
-        if not self._inputs or not self._expected:
-            raise ValueError("A training cycle needs values for an input and for an output. Send both first.")
-        self._cluster.train(self._inputs, self._expected)
+        self.check(training=True)
+        self._cluster.train(self.inputs, self.expected)
 
     def request(self) -> Mapping[str, npt.NDArray[np.float32]]:
         """Return the values of every output."""
-        if not self._inputs:
-            raise ValueError("A request needs values for an input. Send them first.")
-        answer = self._cluster.request(self._inputs)
-        return {name: values[0] for name, values in dict(answer).items()}
+        self.check(training=False)
+        return answer(self._cluster, self.inputs)
+
+
+def answer(
+    cluster: Cluster, row: Mapping[str, npt.NDArray[np.float32]]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return what a cluster of this process says to one row, by output."""
+    return {name: values[0] for name, values in dict(cluster.request(row)).items()}
 
 
 def engine_info(cluster: Cluster) -> dict[str, Any]:

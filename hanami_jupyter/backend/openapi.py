@@ -46,7 +46,7 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.media != "text/json":
         return {endpoint.media: {"schema": {"type": "string", "format": "binary"}}}
     if endpoint.columns:
-        header = {"type": "array", "items": {"type": "string", "enum": list(endpoint.columns)}}
+        header = {"type": "array", "items": {"type": "string", "enum": [*endpoint.columns, *endpoint.extra]}}
         body = {"type": "array", "items": {"type": "array", "items": {}}}
         schema = {
             "type": "object",
@@ -137,9 +137,8 @@ def _request_cell(endpoint: Endpoint) -> str:
 def _answer_cell(endpoint: Endpoint) -> str:
     if endpoint.media != "text/json":
         return "a file"
-    if endpoint.columns:
-        return "list of " + ", ".join(f"`{name}`" for name in endpoint.columns)
-    fields = ", ".join(f"`{name}`" for name in endpoint.answer) or "`{}`"
+    names = ", ".join(f"`{name}`" for name in endpoint.columns or endpoint.answer)
+    fields = f"list of {names}" if endpoint.columns else names or "`{}`"
     more = ", ".join(f"`{name}`" for name in endpoint.extra)
     return f"{fields}; ours also {more}" if more else fields
 

@@ -54,9 +54,9 @@ class Service:
             self.accounts = Accounts(self.store, config, rules)
             self.admin = self._first_admin(environment)
             self.engine = hosts.Engine()
-            self.hosts = hosts.local_hosts(self.store.secret("server", secrets.token_hex(16)), config.hosts)
+            places = hosts.local_hosts(self.store.secret("server", secrets.token_hex(16)), config.hosts)
             self.uploads = Uploads(self.store, self.folder)
-            self.clusters = Clusters(self.store, self.folder, self.hosts, self.engine)
+            self.clusters = Clusters(self.store, self.folder, places, self.engine)
             self.measurements = Measurements()
         except OSError as error:
             self._lock.close()

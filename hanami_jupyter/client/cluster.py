@@ -30,7 +30,6 @@ __all__ = [
     "switch_to_task_mode",
 ]
 
-SEEDS = "POST /cluster seed"
 # what a cluster is made from before a checkpoint replaces it
 _SMALLEST = "version: 1\nsettings:\n    refractory_time: 1\nhexagons:\n    1,1,1\n    2,1,1\n" \
     "inputs:\n    input: 1,1,1\noutputs:\n    output: 2,1,1\n"  # fmt: skip
@@ -47,6 +46,14 @@ def _clear(
         delete_cluster(token, address, uuid, verify)
 
 
+def _check_offered(address: str, verify: Verify, **given: object) -> None:
+    """Refuse what is ours beyond the original and not offered by this server."""
+    for name, value in given.items():
+        if value is not None and f"POST /cluster {name}" not in transport.features(address, verify):
+            message = f"{address} takes no {name}. Leave it out; the server chooses."
+            raise NotSupportedException(message)
+
+
 def create_cluster(
     token: str,
     address: str,
@@ -56,6 +63,7 @@ def create_cluster(
     *,
     checkpoint_uuid: str | None = None,
     seed: int | None = None,
+    host: str | None = None,
     replace: bool = False,
 ) -> pd.Series[Any]:
     """Create a cluster from a template, or from a checkpoint, or from both.
@@ -75,6 +83,9 @@ def create_cluster(
         Checkpoint to restore in the new cluster; the call waits until that is done.
     seed : int, optional
         Seed of the random numbers, 0 to 2³¹-1, where the server takes one; else derived from the template.
+    host : str, optional
+        Where it shall live, from ``hosts.list_hosts``; ``"auto"`` takes the least loaded of all. By default
+        the server chooses among its own processors.
     replace : bool
         Whether to delete the cluster that bears the name, with what it has learned, once the template is
         found to be right: a cell that says so can run again.
@@ -90,8 +101,10 @@ def create_cluster(
         If the template is wrong; the message lists every fault with its line.
     ConflictException
         If the name is taken, and it is not to be replaced or not yours.
+    NotFoundException
+        If there is no such host.
     NotSupportedException
-        If a seed is given and the server, an original, takes none.
+        If a seed or a host is given and the server, an original, takes none.
 
     Warns
     -----
@@ -108,12 +121,10 @@ def create_cluster(
     if template is None and checkpoint_uuid is None:
         message = "create_cluster() needs a template or a checkpoint_uuid."
         raise TypeError(message)
-    if seed is not None and SEEDS not in transport.features(address, verify_connection):
-        message = f"{address} takes no seed. Leave it out; the server chooses the random numbers."
-        raise NotSupportedException(message)
+    _check_offered(address, verify_connection, seed=seed, host=host)
     text = grammar.strip(_SMALLEST if template is None else template)
     encoded = base64.b64encode(text.encode()).decode()
-    values: dict[str, Any] = {"name": name, "template": encoded, "seed": seed}
+    values: dict[str, Any] = {"name": name, "template": encoded, "seed": seed, "host": host}
     parsed = _parse(text)
     if replace:
         _clear(token, address, name, parsed, verify_connection)

@@ -1,4 +1,4 @@
-"""Hosts: each processor of the server, as a place where clusters can live."""
+"""Hosts: the places where clusters can live, the server's processors and what has joined it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def list_hosts(token: str, address: str, verify_connection: Verify = True) -> pd
     Returns
     -------
     pandas.DataFrame
-        ``uuid``, ``type``.
+        ``uuid``, ``type`` (``cpu``, or ``dask`` for a worker of a Dask cluster). Ours adds ``name``,
+        ``cores``, ``memory`` in bytes, and ``load``: the clusters at work or waiting for each core.
 
     Raises
     ------

@@ -273,7 +273,7 @@ def call(
 
     Examples
     --------
-    >>> call("GET", "/host/all", token, address)["header"]
+    >>> call("GET", "/host/all", token, address)["header"][:2]
     ['uuid', 'type']
     """
     return send(

@@ -61,6 +61,10 @@ class Control:
         """Whether somebody asked for an end."""
         return self._aborted
 
+    def advance(self, cycle: int) -> None:
+        """Note how many cycles are done; called between two pieces of work, when the cluster is whole."""
+        self._cycle = cycle
+
     def abort(self) -> None:
         """End the running call after the piece of work it is at."""
         self._aborted = True
@@ -163,7 +167,7 @@ class Cluster:
             raise ValueError(f"time_length is {time_length}, but must be at least 1.")
         cycles = min(*(len(x) - time_length + 1 for x in given.values()), *map(len, expected.values()))
         control = control or Control()
-        control._cycle = 0
+        control.advance(0)
         if cycles <= 0:
             return 0
         if not (_check(given, cycles + time_length - 1, control) and _check(expected, cycles, control)):
@@ -221,7 +225,7 @@ class Cluster:
             raise ValueError(f"time_length is {time_length}, but must be at least 1.")
         cycles = max(min(len(x) - time_length + 1 for x in given.values()), 0)
         control = control or Control()
-        control._cycle = 0
+        control.advance(0)
         if out is None:
             answers = {name: np.zeros((cycles, width), np.float32) for name, width in self.outputs.items()}
         else:
@@ -421,7 +425,7 @@ class Cluster:
                     np.clip(table, 0, 1, out=rows.expected[:n, part][:, : table.shape[1]], casting="unsafe")
                 self._learn(rows, n)
             done += n
-            control._cycle = done
+            control.advance(done)
             spent = time.perf_counter() - began
             if spent > _PIECE_SECONDS:
                 size = max(1, size // 2)

@@ -22,7 +22,8 @@ Kind = Literal["str", "int", "bool", "array", "float", "object"]
 ID = r"^[a-zA-Z][a-zA-Z_0-9]*$"
 ID_EXT = r"^[a-zA-Z][a-zA-Z_0-9@]*$"
 NAME = r"^[a-zA-Z][a-zA-Z_0-9\- ]*$"
-UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+_UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+UUID = f"^{_UUID}$"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Endpoint:
     columns : tuple of str
         Header of a list answer, in order.
     extra : mapping of str to str
-        Further fields of our own answer, which other servers lack.
+        Further fields of our own answer, or columns of our list, which other servers lack.
     statuses : tuple of int
         Statuses it can answer besides 200.
     rights : str
@@ -151,6 +152,9 @@ _CLUSTER_MORE: Mapping[str, Kind] = MappingProxyType(
         "memory_bytes": "int",
         "hexagons": "array",
     }
+)
+_HOST_MORE: Mapping[str, Kind] = MappingProxyType(
+    {"name": "str", "cores": "int", "memory": "int", "load": "float"}
 )
 _TASK = _text(
     "end_timestamp",
@@ -269,12 +273,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "/cluster",
         "Create a cluster from a template",
         (
+            Field("host", "str", False, f"^(auto|{_UUID})$", added=True),
             _name(),
             Field("seed", "int", False, minimum=0, maximum=2**31 - 1, added=True),
             Field("template", "str", False),
         ),
         _OWNED,
-        statuses=CONFLICT,
+        statuses=BOTH,
     ),
     Endpoint("GET", "/cluster", "Get a cluster", (_uuid(),), _OWNED, extra=_CLUSTER_MORE, statuses=MISSING),
     Endpoint("DELETE", "/cluster", "Delete a cluster", (_uuid(),), statuses=MISSING),
@@ -511,7 +516,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         columns=("created_at", "user_id", "component", "context", "input_values", "message"),
         rights="admin",
     ),
-    Endpoint("GET", "/host/all", "List hosts", columns=("uuid", "type"), statuses=(401, 500)),
+    Endpoint(
+        "GET", "/host/all", "List hosts", columns=("uuid", "type"), extra=_HOST_MORE, statuses=(401, 500)
+    ),
     Endpoint(
         "GET",
         "/system_info",

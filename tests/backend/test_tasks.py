@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
 import json
+import os
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hanami_jupyter.protocol.hanami_messages_pb2 import FileUpload_Message, FileUploadResponse_Message
-from tests.backend.conftest import Client, until
+from tests.backend.conftest import TEMPLATE, Client, until
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -147,6 +150,42 @@ def test_a_move_changes_nothing(admin: Client) -> None:
     for row in admin.get("/host/all")["body"]:
         admin.put("/cluster/switch_host", cluster_uuid=cluster, host_uuid=row[0])
         assert (admin.answers(cluster, data) == before).all()
+
+
+def hosts(admin: Client) -> dict[str, dict[str, Any]]:
+    """Return the hosts by id."""
+    found = admin.get("/host/all")
+    return {row[0]: dict(zip(found["header"], row, strict=True)) for row in found["body"]}
+
+
+def test_hosts_tell_what_they_are(admin: Client) -> None:
+    found = hosts(admin)
+    assert {(host["type"], host["name"]) for host in found.values()} == {
+        ("cpu", "local-0"),
+        ("cpu", "local-1"),
+    }
+    assert sum(host["cores"] for host in found.values()) == len(os.sched_getaffinity(0))
+    assert all(host["memory"] > 1 << 20 and host["load"] >= 0 for host in found.values())
+
+
+def test_a_host_of_ones_choice(admin: Client, large: str) -> None:
+    for number, uuid in enumerate(hosts(admin)):
+        chosen = admin.cluster(f"chosen_{number}", host=uuid)
+        assert admin.get("/cluster", uuid=chosen)["host_uuid"] == uuid
+    busy = admin.cluster("busy")
+    task = admin.train(busy, large)
+    here = admin.get("/cluster", uuid=busy)["host_uuid"]
+    until(lambda: admin.task(busy, task)["state"] == "active")
+    assert hosts(admin)[here]["load"] == 1 / hosts(admin)[here]["cores"]
+    free = admin.cluster("elsewhere", host="auto")
+    assert admin.task(busy, task)["state"] == "active"
+    assert admin.get("/cluster", uuid=free)["host_uuid"] != here
+    admin.delete("/task", cluster_uuid=busy, uuid=task)
+    nowhere = "00000000-0000-4000-8000-000000000000"
+    template = base64.b64encode(TEMPLATE.encode()).decode()
+    values = {"name": "nowhere", "template": template}
+    assert "Host" in admin.refused(404, "POST", "/cluster", host=nowhere, **values)
+    assert "'host'" in admin.refused(400, "POST", "/cluster", host="here", **values)
 
 
 def test_a_checkpoint_deleted_before_it_is_loaded(admin: Client, large: str) -> None:

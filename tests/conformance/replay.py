@@ -375,7 +375,8 @@ def shape(recorded: Any, live: Any, place: str = "") -> str | None:
     if kind(recorded) != kind(live):
         return f"{place or 'answer'} is {str(live)[:60]} instead of {str(recorded)[:60]}"
     if isinstance(recorded, dict) and not place.endswith(("description", "thread_map")):
-        if recorded.get("header") != live.get("header"):
+        columns = recorded.get("header", [])
+        if columns != live.get("header", [])[: len(columns)]:
             return f"header {live.get('header')}"
         for key, value in recorded.items():
             problem = (

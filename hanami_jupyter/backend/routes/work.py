@@ -27,7 +27,8 @@ def create_cluster(service: Service, caller: Caller, values: dict[str, Any]) -> 
         template = base64.b64decode(values["template"], validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
         raise bad("Uploaded template is not a valid base64-String.") from None
-    return service.clusters.create(caller, values["name"], template, values["seed"]).answer()
+    made = service.clusters.create(caller, values["name"], template, values["seed"], values["host"])
+    return made.answer()
 
 
 @route("GET", "/cluster")
@@ -195,4 +196,5 @@ def list_tasks(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
 @route("GET", "/host/all")
 def list_hosts(service: Service, _caller: Caller, _values: dict[str, Any]) -> Any:
     """List hosts."""
-    return table(BY_KEY["GET", "/host/all"].columns, [[host.uuid, host.kind] for host in service.hosts])
+    endpoint = BY_KEY["GET", "/host/all"]
+    return table((*endpoint.columns, *endpoint.extra), service.clusters.host_rows())
