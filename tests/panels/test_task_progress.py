@@ -96,6 +96,8 @@ def test_a_cluster_without_tasks_is_followed_until_one_starts(session, cluster, 
 class Slow:
     """A session whose tasks the test moves on, for states that a fast server leaves too soon."""
 
+    address, user_id, project_id, verify = "http://127.0.0.1:9", "fern", "garden", True
+
     def __init__(self, session, **task):
         self.real, self.row, self.deleted, self.fault = session, task, [], None
         self.cluster = self.task = self
