@@ -9,7 +9,7 @@ ifdef HANAMI_DATA_DIR
 export HANAMI_DATA_DIR := $(abspath $(HANAMI_DATA_DIR))
 endif
 
-.PHONY: demo test lab bench docs clean
+.PHONY: demo test lab bench docs pictures clean
 
 demo: $(VENV)/.demo $(BUNDLES)
 	@$(BIN)/python -m hanami_jupyter.demo --output build/demo
@@ -25,6 +25,11 @@ bench: $(VENV)/.test $(BUNDLES)
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pictures of README and guide, taken anew by the browser tests.
+pictures: $(VENV)/.test $(BUNDLES)
+	@$(BIN)/python tests/run.py "browser tests"
+	@$(BIN)/python tests/docs/pictures.py
 
 clean:
 	rm -rf build $(VENV) js/node_modules hanami_jupyter/static/*.js hanami_jupyter/static/*.css $(BUNDLES)

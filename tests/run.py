@@ -110,6 +110,7 @@ PARTS = {
         "notebooks",
     ),
     "browser tests": browser,
+    "installations": lambda: check(sys.executable, "tests/binder/rehearse.py"),
 }
 
 

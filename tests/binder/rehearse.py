@@ -1,7 +1,8 @@
-"""Does what repo2docker does with binder/, in an empty environment and home, and measures the memory.
+"""Installs what a person would install, in empty environments and homes without Node, and uses it.
 
-``python tests/binder/rehearse.py`` builds wheel and sdist, installs the wheel without Node, runs the demo,
-then plays the Binder session with the same environment. ``--notebook NAME`` chooses another tutorial.
+``python tests/binder/rehearse.py`` builds wheel and sdist of this clone and checks what they hold, installs
+each and runs the demo, then does what repo2docker does with binder/, runs a tutorial there in a JupyterLab
+and measures the memory. All installations share one package cache. ``--notebook NAME`` chooses the tutorial.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,27 +26,8 @@ import psutil
 ROOT = Path(__file__).parents[2]
 LARGEST = 1 << 30  # bytes of server, kernel and backend together
 EVERY = 0.2  # seconds between samples
-PASSED_ON = ("LANG", "LC_ALL", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CACHE_DIR", "PIP_CONFIG_FILE")
-
-
-def surroundings(venv: Path, home: Path) -> dict[str, str]:
-    """Return an environment with an empty home, this virtual environment, and no Node on the PATH."""
-    chosen = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(("PIP_", "UV_"))}
-    system = home.with_name("system")
-    system.mkdir()
-    for tool in Path("/usr/bin").iterdir():
-        if tool.name not in {"node", "nodejs", "npm", "npx", "corepack"}:
-            (system / tool.name).symlink_to(tool)
-    cache = os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
-    settings = Path.home() / ".config" / "pip" / "pip.conf"
-    if settings.exists():
-        chosen.setdefault("PIP_CONFIG_FILE", str(settings))
-    return chosen | {
-        "HOME": str(home),
-        "PIP_CACHE_DIR": cache,
-        "PATH": os.pathsep.join([str(venv / "bin"), str(system)]),
-        "VIRTUAL_ENV": str(venv),
-    }
+NODE = {"node", "nodejs", "npm", "npx", "corepack"}
+PASSED_ON = ("LANG", "LC_ALL", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CONFIG_FILE")
 
 
 def run(words: list[str], environment: Mapping[str, str], folder: Path) -> str:
@@ -55,6 +38,40 @@ def run(words: list[str], environment: Mapping[str, str], folder: Path) -> str:
     return done.stdout
 
 
+class Place:
+    """An empty virtual environment and home, with no Node on the PATH and only pip's settings and cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, venv, system = folder / "home", folder / "venv", folder / "system"
+        self.home.mkdir(parents=True)
+        system.mkdir()
+        for tool in Path("/usr/bin").iterdir():
+            if tool.name not in NODE:
+                (system / tool.name).symlink_to(tool)
+        run([sys.executable, "-m", "venv", str(venv)], os.environ, folder)
+        chosen = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(("PIP_", "UV_"))}
+        settings = Path.home() / ".config" / "pip" / "pip.conf"
+        if settings.exists():
+            chosen.setdefault("PIP_CONFIG_FILE", str(settings))
+        self.environment = {
+            "PIP_CACHE_DIR": str(Path.home() / ".cache" / "pip"),
+            **chosen,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "HOME": str(self.home),
+            "PATH": os.pathsep.join([str(venv / "bin"), str(system)]),
+            "VIRTUAL_ENV": str(venv),
+        }
+        assert shutil.which("node", path=self.environment["PATH"]) is None
+
+    def run(self, *words: str, folder: Path | None = None) -> str:
+        """Run a command here."""
+        return run(list(words), self.environment, folder or self.home)
+
+    def install(self, *words: str, folder: Path | None = None) -> None:
+        """Install packages; that pip compiles them too would only take time."""
+        self.run("python", "-m", "pip", "install", "--quiet", "--no-compile", *words, folder=folder)
+
+
 def bundles() -> set[str]:
     """Return the bundles that pyproject.toml names."""
     text = (ROOT / "pyproject.toml").read_text("utf-8")
@@ -63,28 +80,28 @@ def bundles() -> set[str]:
     return set(re.findall(r'"([^"]+)"', targets[1]))
 
 
-def build(folder: Path) -> Path:
-    """Build wheel and sdist of this clone, check what they hold, and return the wheel."""
-    copy = folder / "clone"
-    ignored = shutil.ignore_patterns(".venv*", ".git", "node_modules", "build", "__pycache__", ".*_cache")
-    shutil.copytree(ROOT, copy, ignore=ignored)
-    words = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "-q"]
-    run([*words, "-w", str(folder), str(copy)], os.environ, folder)
-    wheel = next(folder.glob("hanami_jupyter-*.whl"))
+def cloned(clone: Path) -> Path:
+    """Copy what a clone of this work tree would hold: no bundle is built yet."""
+    names = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], os.environ, ROOT)
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).exists():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone / name)
+    return clone
+
+
+def build(clone: Path, folder: Path) -> tuple[Path, Path]:
+    """Build sdist and wheel of a clone, check what they hold, and return them."""
+    run([sys.executable, "-m", "build", "--outdir", str(folder), str(clone)], os.environ, folder)
+    wheel, sdist = next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = bundles() | {"hanami_jupyter/quickstart.ipynb", "hanami.py", "hanami_jupyter/py.typed"}
     assert needed <= names, f"the wheel lacks {needed - names}"
-    code = "from hatchling.builders.sdist import SdistBuilder; print(next(SdistBuilder('.').build()))"
-    tools = folder / "tools"
-    run([sys.executable, "-m", "pip", "install", "-q", "--target", str(tools),
-         "hatchling>=1.27", "hatch-jupyter-builder>=0.9.1"], os.environ, folder)  # fmt: skip
-    path = os.pathsep.join([str(tools), str(copy)])
-    said = run([sys.executable, "-c", code], os.environ | {"PYTHONPATH": path}, copy)
-    with tarfile.open(copy / said.split()[-1]) as archive:
+    with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = bundles() | {"notebooks/quickstart.ipynb", "pyproject.toml", "hanami.py", "js/package.json"}
     assert needed <= names, f"the sdist lacks {needed - names}"
-    return wheel
+    return wheel, sdist
 
 
 def together(root: psutil.Process) -> int:
@@ -161,35 +178,45 @@ lab.terminate(); lab.wait(20)
 """
 
 
+def binder(place: Place, clone: Path, notebook: str) -> int:
+    """Install, prepare and start as repo2docker does, run a tutorial, and return the most memory it took."""
+    place.install("-r", "binder/requirements.txt", folder=clone)
+    place.run("bash", "binder/postBuild", folder=clone)
+    words = ["bash", "binder/start", "python", "-c", SESSION, f"notebooks/{notebook}.ipynb"]
+    session = subprocess.Popen(words, cwd=clone, env=place.environment)
+    sampler = Sampler(session.pid)
+    sampler.start()
+    code = session.wait(600)
+    peak = sampler.stop()
+    if code:
+        sys.exit(f"{notebook} failed on Binder")
+    return peak
+
+
 def main() -> int:
-    """Rehearse, and print the peak."""
+    """Rehearse, and print what was seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notebook", default="quickstart")
-    notebook = ROOT / "notebooks" / f"{parser.parse_args().notebook}.ipynb"
-    say = sys.stdout.write
+    notebook = parser.parse_args().notebook
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        sys.stdout.write(f"{text} ({time.monotonic() - began:.0f} s)\n")
+        sys.stdout.flush()
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        home, venv = folder / "home", folder / "venv"
-        home.mkdir()
-        wheel = build(folder)
-        say(f"built {wheel.name} and the sdist; both hold every bundle\n")
-        run([sys.executable, "-m", "venv", str(venv)], os.environ, folder)
-        environment = surroundings(venv, home)
-        assert shutil.which("node", path=environment["PATH"]) is None
-        wanted = (ROOT / "binder" / "requirements.txt").read_text("utf-8").split()
-        packages = [f"{wheel}[notebook,demo]" if word.startswith(".") else word for word in wanted]
-        run(["python", "-m", "pip", "install", "-q", *packages], environment, folder)
-        said = run(["python", "-m", "hanami_jupyter.demo", "--output", "demo"], environment, folder)
-        say(f"the demo in the empty environment: {said.splitlines()[0]}\n")
-        run(["bash", str(ROOT / "binder" / "postBuild")], environment, home)
-        words = ["bash", str(ROOT / "binder" / "start"), "python", "-c", SESSION, str(notebook)]
-        session = subprocess.Popen(words, cwd=home, env=environment)
-        sampler = Sampler(session.pid)
-        sampler.start()
-        code = session.wait(600)
-        peak = sampler.stop()
-    say(f"{notebook.stem} on Binder: peak {peak / (1 << 20):.0f} MB of server, kernel and backend together\n")
-    return int(code != 0 or peak > LARGEST)
+        clone = cloned(folder / "clone")
+        wheel, sdist = build(clone, folder)
+        say(f"built {wheel.name} and {sdist.name}; both hold every bundle")
+        for package in (wheel, sdist):
+            place = Place(folder / package.suffix)
+            place.install(f"{package}[demo]")
+            said = place.run("python", "-m", "hanami_jupyter.demo", "--output", "demo")
+            say(f"the demo from {package.name}: {said.splitlines()[0]}")
+        peak = binder(Place(folder / "binder"), clone, notebook)
+    say(f"{notebook} on Binder: {peak / (1 << 20):.0f} MB of server, kernel and backend together at most")
+    return int(peak > LARGEST)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import nbformat
 import pytest
 
 from hanami_jupyter.demo import execute
+from tests.docs import commands, pictures
 
 if TYPE_CHECKING:
     from hanami_jupyter.launcher import Running
@@ -139,11 +140,42 @@ def test_relative_links_lead_somewhere(page: Path):
     assert not [link for link in targets if not (page.parent / link).exists()]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pictures_are_there(page: Path):
+    shown = re.findall(r"(?:src|srcset)=\"([^\"]+)\"", page.read_text("utf-8"))
+    assert not [name for name in shown if not (page.parent / name).exists()]
+
+
+def test_every_kept_picture_is_shown_and_small():
+    assert {path.stem for path in (ROOT / "docs" / "images").glob("*.png")} == pictures.wanted()
+    assert all(path.stat().st_size < 400_000 for path in (ROOT / "docs" / "images").iterdir())
+
+
+def test_the_guide_lists_every_command():
+    page = commands.PAGE.read_text("utf-8")
+    assert page == commands.renewed(page)
+    assert page.count("\n| `") == len(list(commands.leaves(commands.root)))
+
+
 def test_make_targets_named_in_the_readme_exist():
     named = set(re.findall(r"^make (\w+)", (ROOT / "README.md").read_text("utf-8"), re.M))
     rules = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     assert named
     assert named <= rules
+
+
+def test_badges_lead_to_the_repository_that_the_package_names():
+    home = re.search(
+        r'^Source = "https://github.com/([^"]+)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.M
+    )
+    badges = re.findall(
+        r"mybinder\.org/v2/gh/([\w-]+/[\w-]+)/HEAD\?urlpath=lab/tree/([^)]+)", PAGES[0].read_text("utf-8")
+    )
+    assert home
+    assert badges
+    for repository, notebook in badges:
+        assert repository == home[1]
+        assert (ROOT / notebook).exists()
 
 
 def test_spelling():
