@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -52,6 +52,27 @@ class Snapshot:
         return self._picture
 
 
+class _Outbox:
+    """The traits of a panel that are still to be sent; the feed gives it its turns, so at most four a second."""
+
+    def __init__(self, feed: Feed, send: Callable[[set[str]], None]) -> None:
+        self._feed, self._send = feed, send
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+
+    def put(self, names: set[str]) -> None:
+        """Send these with the next message, as they stand then."""
+        with self._lock:
+            self._names.update(names)
+        self._feed.wake(self)
+
+    def turn(self) -> None:
+        """Send what waits."""
+        with self._lock:
+            names, self._names = self._names, set()
+        self._send(names)
+
+
 class Panel(anywidget.AnyWidget):
     """An anywidget whose traits are written by a feed thread and whose commands always get a reply.
 
@@ -73,6 +94,7 @@ class Panel(anywidget.AnyWidget):
         self._owner = owner
         self._closing = threading.Lock()
         self._feed: Feed = feed_of(self if owner is None else owner)
+        self._outbox = _Outbox(self._feed, self._send_traits)
         super().__init__(**traits)
         self.on_msg(self._receive)
         self._layout = self.layout
@@ -151,6 +173,17 @@ class Panel(anywidget.AnyWidget):
                     for name, value in values.items():
                         setattr(self, name, value)
 
+    def send_state(self, key: str | Iterable[str] | None = None) -> None:
+        """Send traits, at most four times a second: what changes meanwhile goes with the next message."""
+        names = set(self.keys if key is None else {key} if isinstance(key, str) else key)
+        if names and not self.closed:
+            self._outbox.put(names)
+
+    def _send_traits(self, names: set[str]) -> None:
+        with self._closing:
+            if names and not self.closed:
+                super().send_state(names)
+
     # -- commands
 
     def did(self, *steps: Step) -> None:
@@ -205,6 +238,7 @@ class Panel(anywidget.AnyWidget):
         if self._cell is None or self.closed:
             return  # closed already, or never opened because its arguments were wrong
         self._feed.drop(self)
+        self._feed.drop(self._outbox)
         self._cell.leave()
         if isinstance(self._owner, Panel):
             self._owner.unobserve(self._owner_changed, "signed_in")

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real Chromium: one server and one browser for all tests of this folder."""
+"""A real JupyterLab, which serves Notebook 7 too, in a real Chromium: one of each for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,18 @@ SETTINGS = {
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
+CARD = "section.hanami"
+STICKING_OUT = """card => [...card.querySelectorAll("*")].filter(item => {
+    const scrolls = item.closest(".hanami-scroll, .cm-editor, svg");
+    const [inner, outer] = [item.getBoundingClientRect(), card.getBoundingClientRect()];
+    return !scrolls && inner.width > 0 && (inner.right > outer.right + 1 || inner.left < outer.left - 1);
+}).map(item => item.outerHTML.slice(0, 100))"""
+CUT_OFF = """card => [...card.querySelectorAll("button, label, h3, span, select, figcaption")]
+    .filter(item => !item.closest(".cm-editor") && item.clientWidth > 0)
+    .filter(item => item.scrollWidth > item.clientWidth + 1)
+    .map(item => item.outerHTML.slice(0, 100))"""
 FAILED = pytest.StashKey[bool]()
+PATHS = {"lab": "lab/tree", "notebook": "notebooks"}
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 
@@ -58,6 +69,17 @@ def chromium() -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def faults(page: Any, context: str = CARD) -> list[tuple[str, list[str]]]:
+    """Return what axe finds serious in a part of the page, with the places."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
+        for fault in Axe().run(page, context=context).response["violations"]
+        if fault["impact"] in {"serious", "critical"}
+    ]
 
 
 @dataclass
@@ -110,7 +132,7 @@ def _wait(what: str, found: Callable[[], Any], process: subprocess.Popen[bytes],
 
 @pytest.fixture(scope="session")
 def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab on a free port, with a fresh home."""
+    """JupyterLab on a free port, with a fresh home; it serves Notebook 7 too."""
     folder = tmp_path_factory.mktemp("lab")
     environment = _environment(folder / "home")
     settings = folder / "home" / ".jupyter" / "lab" / "user-settings"
@@ -124,7 +146,7 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.port=0"),
         *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={notebooks}"),
-        "--LabApp.expose_app_in_browser=True",
+        *("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"),
     ]
     runtime = folder / "home" / ".local" / "share" / "jupyter" / "runtime"
     with log.open("wb") as output:
@@ -163,19 +185,19 @@ def browser(chromium: str) -> Iterator[Any]:
 
 
 class Notebook:
-    """A notebook open in JupyterLab, as a person sees it."""
+    """A notebook open in JupyterLab or Notebook 7, as a person sees it."""
 
-    def __init__(self, page: Any, lab: Lab, name: str) -> None:
+    def __init__(self, page: Any, lab: Lab, name: str, app: str) -> None:
         self.page = page
         self.lab = lab
         self.path = lab.folder / name
-        page.goto(f"{lab.url}lab/tree/{name}?reset&token={TOKEN}")
+        page.goto(f"{lab.url}{PATHS[app]}/{name}?reset&token={TOKEN}")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
         page.wait_for_function(
             "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel", timeout=60_000
         )
         page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.ready")
-        page.evaluate("window.jupyterapp.shell.collapseLeft()")
+        page.evaluate("window.jupyterapp.shell.collapseLeft?.()")
 
     def command(self, name: str) -> None:
         """Run one of JupyterLab's commands and wait for its end."""
@@ -230,6 +252,10 @@ class Notebook:
         """Restart without asking."""
         self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
 
+    def output(self, cell: int) -> Any:
+        """Return the output of a cell, counted from 0."""
+        return self.page.locator(".jp-Cell").nth(cell).locator(".jp-Cell-outputArea")
+
     def screenshot(self, name: str, what: Any = None) -> Path:
         """Save what is to be looked at under build/screenshots."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -261,7 +287,12 @@ def open_notebook(
     contexts = []
 
     def open_one(
-        source: Path | list[str], *, theme: str = "light", width: int = 1400, height: int = 1000
+        source: Path | list[str],
+        *,
+        theme: str = "light",
+        width: int = 1400,
+        height: int = 1000,
+        app: str = "lab",
     ) -> Notebook:
         lab.set_theme(theme)
         name = f"notebook-{time.monotonic_ns()}.ipynb"
@@ -275,7 +306,7 @@ def open_notebook(
             )
         context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
         contexts.append(context)
-        return Notebook(context.new_page(), lab, name)
+        return Notebook(context.new_page(), lab, name, app)
 
     yield open_one
     for context in contexts:

@@ -6,42 +6,14 @@ import re
 import subprocess
 import sys
 
-from axe_playwright_python.sync_playwright import Axe
+from tests.panels import cases
 
-SETUP = """
-import numpy as np
-import hanami
-session = hanami.local()
-rng = np.random.default_rng(0)
-pictures, labels = rng.integers(0, 255, (300, 64)), rng.integers(0, 10, 300)
-outputs = rng.random((300, 10)) * 0.6
-outputs[np.arange(300), labels] += 0.45
-dataset = session.dataset.upload_data("rows", pictures, labels)
-columns = list(session.dataset.get_dataset(dataset)["description"])
-template = "version: 1 settings: refractory_time: 1 hexagons: 1,1,1 2,1,1 inputs: a: 1,1,1 outputs: b: 2,1,1"
-cluster = session.cluster.create_cluster("digits", template)["uuid"]
+from .conftest import CARD, STICKING_OUT, faults
 
-def train(name):
-    return session.task.create_train_task(
-        name, cluster,
-        [{"dataset_uuid": dataset, "dataset_column": columns[0], "hexagon_name": "a"}],
-        [{"dataset_uuid": dataset, "dataset_column": columns[1], "hexagon_name": "b"}],
-    )["uuid"]
-"""
-ALL = """
-from IPython.display import display
-login = hanami.Login("http://127.0.0.1:9", "asdf")
-editor = hanami.TemplateEditor("three layers", session=session)
-train("epoch 1")
-tasks = hanami.TaskProgress(session, cluster)
-accuracy = hanami.Accuracy(labels, pictures)
-accuracy.add(outputs[:, ::-1], run="wide", seconds=0.2)
-accuracy.add(outputs, run="deep")
-display(login, editor, tasks, accuracy)
-"""
+SETUP = f"import hanami\nowner = session = hanami.local()\n{cases.SETUP}"
 MANY = """
 dataset = session.dataset.upload_data("many rows", np.tile(pictures, (200, 1)), np.tile(labels, 200))
-[train(f"pass epoch {number} of 50") for number in range(1, 51)]
+[train(f"pass epoch {number} of 50", dataset) for number in range(1, 51)]
 tasks = hanami.TaskProgress(session, cluster)
 tasks
 """
@@ -51,40 +23,6 @@ tasks = hanami.TaskProgress(session, cluster)
 tasks
 """
 COMPILING = 150_000  # ms: the first training of a machine compiles the kernels
-CARD = "section.hanami"
-STICKING_OUT = """card => [...card.querySelectorAll("*")].filter(item => {
-    const scrolls = item.closest(".hanami-scroll, .cm-editor, svg");
-    const [inner, outer] = [item.getBoundingClientRect(), card.getBoundingClientRect()];
-    return !scrolls && inner.width > 0 && (inner.right > outer.right + 1 || inner.left < outer.left - 1);
-}).map(item => item.outerHTML.slice(0, 100))"""
-CUT_OFF = """card => [...card.querySelectorAll("button, label, h3, span, select, figcaption")]
-    .filter(item => !item.closest(".cm-editor") && item.clientWidth > 0)
-    .filter(item => item.scrollWidth > item.clientWidth + 1)
-    .map(item => item.outerHTML.slice(0, 100))"""
-
-
-def test_every_panel_fits_at_every_width_in_both_themes(open_notebook, theme):
-    notebook = open_notebook([SETUP, ALL], theme=theme)
-    notebook.run_all()
-    page = notebook.page
-    page.locator(".hanami-digit img").first.wait_for()
-    page.get_by_text("1 finished").first.wait_for(timeout=COMPILING)
-    cards = page.locator(CARD)
-    assert cards.count() == 4
-    for width in (1400, 480):
-        page.set_viewport_size({"width": width, "height": 1000})
-        for name, card in zip(("login", "editor", "tasks", "accuracy"), cards.all(), strict=True):
-            card.scroll_into_view_if_needed()
-            assert card.evaluate(STICKING_OUT) == []
-            assert card.evaluate(CUT_OFF) == []
-            notebook.screenshot(f"{name}-{theme}-{width}", card)
-    found = Axe().run(page, context=CARD)
-    serious = [
-        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
-        for fault in found.response["violations"]
-        if fault["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
 
 
 def test_signing_in_by_keyboard_leaves_no_secret_in_the_saved_notebook(open_notebook, server):
@@ -197,8 +135,7 @@ def test_many_tasks_are_all_counted_and_scroll_inside_the_panel(open_notebook):
     assert page.locator(".jp-Cell").count() == 2
     assert card.evaluate(STICKING_OUT) == []
     notebook.screenshot("tasks-many", card)
-    faults = Axe().run(page, context=CARD).response["violations"]
-    assert [fault["id"] for fault in faults if fault["impact"] in {"serious", "critical"}] == []
+    assert faults(page) == []
 
 
 def test_a_stopped_backend_is_said(open_notebook):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import socketserver
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.proxy import Proxy
 
 if TYPE_CHECKING:
     from hanami_jupyter.launcher import Running
@@ -154,61 +154,6 @@ def fake_peer(make_peer: Any) -> Any:
 @pytest.fixture(scope="session")
 def canned() -> type[Canned]:
     return Canned
-
-
-class Proxy:
-    """Hands bytes between a client and a server, until it is told to do harm.
-
-    ``reset_after`` resets a connection once that many bytes went to the server, ``harm`` times; ``stall``
-    swallows what the server says.
-    """
-
-    def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition("/")[2].partition(":")
-        self._target = (host, int(port))
-        self.reset_after: int | None = None
-        self.harm = 1_000_000
-        self.stall = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
-                self._open += [near, far]
-                threading.Thread(target=self._up, args=(near, far), daemon=True).start()
-                threading.Thread(target=self._down, args=(far, near), daemon=True).start()
-
-    def _up(self, near: socket.socket, far: socket.socket) -> None:
-        sent = 0
-        with contextlib.suppress(OSError):
-            while data := near.recv(65536):
-                sent += len(data)
-                if self.reset_after is not None and sent > self.reset_after and self.harm > 0:
-                    self.harm -= 1
-                    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    near.close()
-                    break
-                far.sendall(data)
-        far.close()
-
-    def _down(self, far: socket.socket, near: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := far.recv(65536):
-                while self.stall:
-                    time.sleep(0.02)
-                near.sendall(data)
-        near.close()
-
-    def close(self) -> None:
-        self.stall = False
-        self._listener.close()
-        for one in self._open:
-            one.close()
 
 
 @pytest.fixture

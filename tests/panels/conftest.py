@@ -43,17 +43,13 @@ class Front:
         self.panel = panel
         self.replies: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
-        monkeypatch.setattr(
-            panel, "send", lambda content, buffers=None: self.replies.update({content["id"]: content})
-        )
-        send_state = panel.send_state
+        monkeypatch.setattr(panel, "_send", self._take)
 
-        def sent(key: Any = None) -> None:
-            if state := panel.get_state(key):  # ipywidgets sends nothing where nothing changed
-                self.messages.append(state)
-            send_state(key)
-
-        monkeypatch.setattr(panel, "send_state", sent)
+    def _take(self, message: dict[str, Any], buffers: object = None) -> None:
+        if message["method"] == "custom":
+            self.replies[message["content"]["id"]] = message["content"]
+        else:
+            self.messages.append(message["state"])
 
     def ask(self, command: str, secret: bytes | None = None, **values: object) -> dict[str, Any]:
         number = f"{command}-{len(self.replies)}"

@@ -1,0 +1,99 @@
+"""What holds for every panel in a browser: room, themes, contrast, secrets, restarts, views, pictures."""
+
+from __future__ import annotations
+
+import pytest
+from nbconvert import HTMLExporter
+
+from tests.panels.cases import PANELS, SETUP, name
+
+from .conftest import CARD, CUT_OFF, STICKING_OUT, faults
+
+LOCAL = f"import hanami\nowner = session = hanami.local()\n{SETUP}"
+CELLS = [LOCAL, *(f"{case.code}\npanel" for case in PANELS)]
+COMPILING = 150_000  # ms: the first training of a machine compiles the kernels
+
+
+def shown(notebook):
+    """Run the notebook with every panel; return the cards of each, once they show what they have."""
+    notebook.run_all()
+    found = {}
+    for number, case in enumerate(PANELS, 1):
+        cards = notebook.output(number).locator(CARD)
+        cards.get_by_text(case.ready).first.wait_for(timeout=COMPILING)
+        found[case.bundle] = cards
+    return found
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_every_panel_fits_at_every_width_in_both_themes(open_notebook, theme, app):
+    notebook = open_notebook(CELLS, theme=theme, app=app)
+    panels = shown(notebook)
+    for width in (1400, 480):
+        notebook.page.set_viewport_size({"width": width, "height": 1000})
+        for bundle, cards in panels.items():
+            cards.first.scroll_into_view_if_needed()
+            for card in cards.all():
+                assert card.evaluate(STICKING_OUT) == []
+                assert card.evaluate(CUT_OFF) == []
+            notebook.screenshot(f"{bundle}-{app}-{theme}-{width}", cards.first)
+    assert faults(notebook.page) == []
+
+
+def test_a_saved_notebook_and_its_page_hold_no_secret(open_notebook):
+    notebook = open_notebook(CELLS)
+    shown(notebook)
+    token, password = (
+        notebook.ask(f"str({secret})").strip("'")
+        for secret in ("session.token", "session._login['password']")
+    )
+    saved = notebook.save()
+    page, _ = HTMLExporter().from_filename(notebook.path)
+    assert '"application/vnd.jupyter.widget-state+json"' in saved
+    for secret in (token, token.split(".")[2], password):
+        assert len(secret) > 20
+        assert secret not in saved
+        assert secret not in notebook.page.content()
+        assert secret not in page
+
+
+def test_every_panel_says_that_its_kernel_is_gone_and_a_new_run_brings_it_back(open_notebook):
+    notebook = open_notebook(CELLS)
+    panels = shown(notebook)
+    notebook.restart_kernel()
+    for cards in panels.values():
+        cards.first.get_by_text("The kernel is gone. Run the cell again.").wait_for()
+    for cards in shown(notebook).values():
+        assert cards.get_by_text("The kernel is gone").count() == 0
+
+
+@pytest.mark.parametrize("case", PANELS, ids=name)
+def test_two_views_of_a_panel_show_the_same(open_notebook, case):
+    notebook = open_notebook([LOCAL, f"{case.code}\npanel", "panel"])
+    notebook.run_all()
+    for number in (1, 2):
+        notebook.output(number).get_by_text(case.ready).first.wait_for(timeout=COMPILING)
+    notebook.add("panel.write(notice='The disk is full. Make room.', title='Renamed')")
+    for number in (1, 2):
+        card = notebook.output(number).locator(CARD).first
+        card.get_by_text("The disk is full. Make room.").first.wait_for()
+        card.get_by_role("heading", name="Renamed").first.wait_for()
+
+
+def test_a_page_of_the_saved_notebook_shows_every_picture(open_notebook, browser, tmp_path):
+    snapshots = [f"{cell}.snapshot()" for cell in CELLS[1:]]
+    notebook = open_notebook([LOCAL, *snapshots])
+    notebook.run_all()
+    notebook.save()
+    for theme in ("light", "dark"):
+        file = tmp_path / f"{theme}.html"
+        file.write_text(HTMLExporter(theme=theme).from_filename(notebook.path)[0], "utf-8")
+        with browser.new_context(offline=True, viewport={"width": 900, "height": 1000}) as context:
+            page = context.new_page()
+            page.goto(file.as_uri())
+            cards = page.locator(CARD)
+            for number, case in enumerate(PANELS):
+                assert cards.nth(number).is_visible()
+                assert cards.nth(number).evaluate(STICKING_OUT) == []
+                notebook.screenshot(f"{case.bundle}-page-{theme}", cards.nth(number))
+            assert faults(page) == []
