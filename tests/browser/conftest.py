@@ -1,4 +1,4 @@
-"""A real JupyterLab, which serves Notebook 7 too, in a real Chromium: one of each for all tests of this folder."""
+"""A real JupyterLab, which serves Notebook 7 too, in a real Chromium: one of each for all tests here."""
 
 from __future__ import annotations
 
