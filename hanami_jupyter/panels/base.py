@@ -53,7 +53,7 @@ class Snapshot:
 
 
 class _Outbox:
-    """The traits of a panel that are still to be sent; the feed gives it its turns, so at most four a second."""
+    """The traits of a panel that are still to be sent, at most four times a second: the feed gives its turns."""
 
     def __init__(self, feed: Feed, send: Callable[[set[str]], None]) -> None:
         self._feed, self._send = feed, send
