@@ -53,7 +53,7 @@ class Snapshot:
 
 
 class _Outbox:
-    """The traits of a panel that are still to be sent, at most four times a second: the feed gives its turns."""
+    """The traits of a panel that are still to be sent; the feed gives its turns, at most every 250 ms."""
 
     def __init__(self, feed: Feed, send: Callable[[set[str]], None]) -> None:
         self._feed, self._send = feed, send
