@@ -178,12 +178,23 @@ def test_badges_lead_to_the_repository_that_the_package_names():
         assert (ROOT / notebook).exists()
 
 
-def test_spelling():
+def test_spelling(tmp_path: Path):
     if not shutil.which("codespell", path=str(Path(sys.executable).parent)):
         pytest.skip("codespell is not installed")
-    pages = [str(path) for path in (*PAGES, ROOT / "CHANGELOG.md")]
+    texts = [
+        str(path) for path in (*PAGES, ROOT / "CHANGELOG.md", ROOT / "hanami_jupyter", ROOT / "js" / "src")
+    ]
+    for path in (ROOT / "notebooks").glob("*.ipynb"):  # what was written, without the outputs
+        text = tmp_path / f"{path.stem}.txt"
+        text.write_text("\n".join(cell.source for cell in nbformat.read(path, 4).cells), "utf-8")
+        texts.append(str(text))
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("codespell")), *pages],
+        [
+            str(Path(sys.executable).with_name("codespell")),
+            "--skip",
+            "static,*.gz,__pycache__,*_pb2.*",
+            *texts,
+        ],
         capture_output=True,
         text=True,
         check=False,
