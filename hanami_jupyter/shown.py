@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -133,3 +135,14 @@ def pictures(images: ArrayLike, rows: int, shape: tuple[int, int] | None) -> NDA
         message = f"{array.shape[1]} pixels are no image of {height} by {width}. Say the size with shape=."
         raise ValueError(message)
     return array.reshape(rows, height, width)
+
+
+def png(pixels: NDArray[Any]) -> str:
+    """Return a grey picture as a data address, its darkest value black and its brightest white."""
+    from matplotlib import image  # noqa: PLC0415 - only panels with pictures need it
+
+    low, high = float(pixels.min()), float(pixels.max())
+    grey = ((pixels - low) * (255 / (high - low or 1.0))).astype(np.uint8)
+    target = io.BytesIO()
+    image.imsave(target, grey, cmap="gray", vmin=0, vmax=255, format="png")
+    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()

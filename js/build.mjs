@@ -3,7 +3,13 @@ import { statSync } from "node:fs";
 import { build } from "esbuild";
 
 const KB = 1000;
-const PANELS = { accuracy: 60 * KB, login: 60 * KB, task_progress: 60 * KB, template_editor: 450 * KB };
+const PANELS = {
+  accuracy: 60 * KB,
+  datasets: 60 * KB,
+  login: 60 * KB,
+  task_progress: 60 * KB,
+  template_editor: 450 * KB,
+};
 const target = new URL("../hanami_jupyter/static/", import.meta.url).pathname;
 
 await build({

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import io
 import mmap
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 from hanami_jupyter.client.direct_io import varint
 from hanami_jupyter.client.hanami_exceptions import (
@@ -45,17 +47,31 @@ def opened(source: Source, *, unpack: bool = True) -> Iterator[memoryview]:
     b'abc'
     """
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source).expanduser()
-        with path.open("rb") as file:
-            if path.stat().st_size == 0 or (unpack and file.read(2) == idx.GZIP_MAGIC):
-                file.seek(0)
-                yield memoryview(_unpacked(file.read(), str(path)))
-                return
-            # closed when the last slice is gone: an exception under way still holds some
-            yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        with Path(source).expanduser().open("rb") as file:
+            yield _mapped(file, str(source), unpack=unpack)
+    elif _on_disk(source):
+        source.flush()
+        yield _mapped(source, name_of(source, "the data"), unpack=unpack)
     else:
         data = source if isinstance(source, (bytes, bytearray, memoryview)) else source.read()
         yield memoryview(_unpacked(data, name_of(source, "the data")) if unpack else data)
+
+
+def _on_disk(source: bytes | bytearray | memoryview | IO[bytes]) -> TypeGuard[IO[bytes]]:
+    """Tell whether a source is an open file that can be mapped: on a disk, and not read yet."""
+    file = getattr(source, "raw", source)
+    if not isinstance(file, io.FileIO) or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return False
+    return file.tell() == 0
+
+
+def _mapped(file: IO[bytes], name: str, *, unpack: bool) -> memoryview:
+    """Return the bytes of a file on a disk, mapped into memory unless they have to be unpacked."""
+    if os.fstat(file.fileno()).st_size == 0:
+        return memoryview(b"")
+    # closed when the last slice is gone: an exception under way still holds some
+    data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return memoryview(_unpacked(data, name)) if unpack else data
 
 
 def _unpacked(data: bytes | bytearray | memoryview, name: str) -> bytes | bytearray | memoryview:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import traitlets
-from matplotlib import image as pictures
 
 from hanami_jupyter import shown
 from hanami_jupyter.panels.base import Panel, PanelError, card
@@ -237,7 +234,7 @@ class Accuracy(Panel):
             "true": int(self._true[index]),
             "predicted": int(answers.predicted[index]),
             "sure": None if np.isnan(sure) else round(min(max(float(sure), 0.0), 1.0), 3),
-            "image": None if self._images is None else _png(self._images[index]),
+            "image": None if self._images is None else shown.png(self._images[index]),
         }
 
     # -- the static picture
@@ -265,12 +262,3 @@ class Accuracy(Panel):
         words = f"{html.escape(self.classes[row['true']])} → {html.escape(self.classes[row['predicted']])}"
         shown = f'<img src="{row["image"]}" alt="row {row["index"]}" width="48">' if row["image"] else ""
         return f'<figure class="hanami-digit">{shown}<figcaption>{words}</figcaption></figure>'
-
-
-def _png(pixels: NDArray[Any]) -> str:
-    """Return a grey picture as a data address."""
-    low, high = float(pixels.min()), float(pixels.max())
-    grey = ((pixels - low) * (255 / (high - low or 1.0))).astype(np.uint8)
-    target = io.BytesIO()
-    pictures.imsave(target, grey, cmap="gray", vmin=0, vmax=255, format="png")
-    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode()

@@ -199,7 +199,7 @@ class Panel(anywidget.AnyWidget):
             return
         values = dict(content)
         if buffers:
-            values["secret"] = bytes(buffers[0])
+            values["attached"] = bytes(buffers[0])
         number, command = values.pop("id"), str(values.pop("command"))
         if command in self.prompt:
             self._reply(number, command, values)

@@ -113,11 +113,11 @@ class Login(Panel):
         """Return the servers and users that signed in before, without passwords."""
         return remembered()
 
-    def do_sign_in(self, address: str, user: str, verify: bool, secret: bytes) -> None:
+    def do_sign_in(self, address: str, user: str, verify: bool, attached: bytes) -> None:
         """Sign in with a password, which came outside of the message's text."""
         where = f"'{user}' at {address}"
         try:
-            session = connect(address.strip(), user.strip(), secret.decode(), verify=verify)
+            session = connect(address.strip(), user.strip(), attached.decode(), verify=verify)
         except exceptions.UnauthorizedException:
             message = f"The user or the password is wrong for {where}. Check both."
             raise PanelError(message) from None

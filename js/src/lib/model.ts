@@ -41,8 +41,8 @@ export class Commands {
     model.on("msg:custom", this.listen as (...values: never[]) => void);
   }
 
-  /** A secret travels as a buffer, which no log of the kernel shows. */
-  send<T = unknown>(command: string, values: object = {}, secret?: string): Promise<T> {
+  /** What is attached travels as a buffer: a secret, which no log of the kernel shows then, or many bytes. */
+  send<T = unknown>(command: string, values: object = {}, attached?: string | Uint8Array): Promise<T> {
     const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
     return new Promise<T>((resolve, reject) => {
       const entry = {
@@ -68,8 +68,8 @@ export class Commands {
       ];
       for (const timer of timers) this.timers.add(timer);
       this.pending.set(id, entry);
-      const buffers = secret === undefined ? [] : [new TextEncoder().encode(secret)];
-      this.model.send({ ...values, id, command }, undefined, buffers);
+      const bytes = typeof attached === "string" ? new TextEncoder().encode(attached) : attached;
+      this.model.send({ ...values, id, command }, undefined, bytes ? [bytes] : []);
     });
   }
 

@@ -165,11 +165,11 @@ export function useCommand() {
   const { commands } = usePanel();
   const [running, setRunning] = useState("");
   const [error, setError] = useState("");
-  const run = async <T,>(command: string, values: object = {}, secret?: string): Promise<T | undefined> => {
+  const run = async <T,>(command: string, values: object = {}, attached?: string): Promise<T | undefined> => {
     setRunning(command);
     setError("");
     try {
-      return await commands.send<T>(command, values, secret);
+      return await commands.send<T>(command, values, attached);
     } catch (reason) {
       setError((reason as Error).message);
       return undefined;

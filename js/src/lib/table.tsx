@@ -95,7 +95,7 @@ function usePage(command: string, version: number, size: number, selected: strin
 
 export function Table(props: TableProps) {
   const { label, empty, size = 10, command = "rows" } = props;
-  const { model, gone } = usePanel();
+  const { model, commands, gone } = usePanel();
   const { version, total } = useTrait<Listing>(model, props.listing ?? "listing");
   const selected = useTrait<string>(model, props.selected ?? "selected");
   const [checked, setChecked] = useState<string[]>([]);
@@ -118,6 +118,14 @@ export function Table(props: TableProps) {
           disabled={gone}
           onInput={(event) => ask({ search: event.currentTarget.value, offset: 0 })}
         />
+        <button
+          type="button"
+          aria-label={`Refresh ${label}`}
+          disabled={gone}
+          onClick={() => commands.send("refresh").catch(() => {})}
+        >
+          Refresh
+        </button>
         <Pager page={page} size={size} total={total} label={label} gone={gone} ask={ask} />
       </div>
       {page.total ? (
@@ -292,7 +300,7 @@ function Grid(props: GridProps) {
                 onKeyDown={(event) => press(event, i)}
               >
                 {boxes && (
-                  <td>
+                  <td class="hanami-box">
                     <input
                       type="checkbox"
                       tabIndex={-1}
@@ -352,7 +360,7 @@ function Cell({ column, row, of }: { column: Column; row: Row; of: string }) {
   if (column.kind === "time")
     return <span title={new Date(Number(value)).toLocaleString()}>{moment(Number(value))}</span>;
   if (column.kind === "uuid") return <Uuid value={String(value)} of={of} tabIndex={-1} />;
-  return <>{String(value)}</>;
+  return <span title={String(value)}>{String(value)}</span>;
 }
 
 function number(value: number): string {
