@@ -16,6 +16,7 @@ import traitlets
 from hanami_jupyter import shown
 from hanami_jupyter.panels.base import PanelError, card, sentence
 from hanami_jupyter.panels.incoming import HEAD, CancelledError, Received, Upload, kind_of, suggested
+from hanami_jupyter.panels.recipes import Step, step
 from hanami_jupyter.panels.table import Column, TablePanel
 from hanami_jupyter.protocol.endpoints import BY_KEY
 
@@ -169,6 +170,7 @@ class Datasets(TablePanel):
         else:
             self._opening, self._stale = {"selected": uuid}, True
             self._forget(upload)
+            self._feed.call(lambda: self.did(_as_code(upload)))
         finally:
             upload.close()
 
@@ -223,10 +225,13 @@ class Datasets(TablePanel):
 
     def do_delete(self, datasets: list[str]) -> None:
         """Delete datasets."""
+        steps = []
         try:
             for uuid in datasets:
                 self.session.dataset.delete_dataset(uuid)
+                steps.append(step("dataset.delete_dataset", uuid, words=("dataset", "delete", uuid)))
         finally:
+            self.did(*steps)
             self.show(self.session.dataset.list_datasets())
 
     # -- the static picture
@@ -238,6 +243,15 @@ class Datasets(TablePanel):
         with card(self.title, pill, self.notice) as pieces:
             pieces.append(self.rows.picture())
         return "".join(pieces)
+
+
+def _as_code(upload: Upload) -> Step:
+    """Return the upload as a call; a file of the browser is named as if it lay beside the notebook."""
+    files = [source.name if isinstance(source, Received) else str(source) for source in upload.sources]
+    kind, options = ("mnist", ("-i", "-l")) if len(files) == 2 else ("csv", ("-i",))
+    words = ["dataset", "create", kind, upload.name]
+    words += [word for pair in zip(options, files, strict=True) for word in pair]
+    return step(f"dataset.upload_{kind}_files", upload.name, *files, words=words)
 
 
 def _file(path: str) -> Path:

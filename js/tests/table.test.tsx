@@ -193,6 +193,16 @@ test("boxes mark rows over pages, and the space bar too", async () => {
   expect(el.textContent).toContain("11 marked");
 });
 
+test("quick keys act on the row they were meant for", async () => {
+  const { el } = await shown(30, { bulk: (keys) => <span class="bulk">{keys.join()}</span> });
+  rowsOf(el)[0]?.focus();
+  for (const key of [" ", "ArrowDown", " ", "ArrowDown", " "]) {
+    document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  }
+  await settle();
+  expect(el.querySelector(".bulk")?.textContent).toBe([0, 1, 2].map(uuid).join());
+});
+
 test("the copy button copies the whole uuid and does not select", async () => {
   const { model, el } = await shown(30);
   const write = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();

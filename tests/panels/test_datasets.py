@@ -85,6 +85,8 @@ def test_a_file_from_the_browser_becomes_a_dataset_and_is_selected(session, pane
     assert (about["name"], about["number_of_rows"]) == ("from browser", 200_000)
     assert panel.uploads == []
     assert left() == set()
+    until(lambda: panel.recipe, panel)
+    assert panel.recipe["python"] == "session.dataset.upload_csv_files('from browser', 'file 0')"
 
 
 def test_gzipped_images_and_labels_become_one_dataset(session, panel, front):
@@ -110,6 +112,10 @@ def test_a_path_of_the_kernel_is_not_copied(session, panel, front, tmp_path):
     assert ask("finish", upload=upload)["ok"]
     until(lambda: panel.selected, panel)
     assert session.dataset.download_dataset(panel.selected).tolist() == [[1, 2], [3, 4.5]]
+    until(lambda: panel.recipe, panel)
+    exec(panel.recipe["python"], {"session": session})
+    assert list(session.dataset.list_datasets()["name"]) == ["some flowers"] * 2
+    assert panel.recipe["shell"].endswith(f"dataset create csv 'some flowers' -i '{file}'")
 
 
 @pytest.mark.parametrize(
@@ -326,6 +332,7 @@ def test_deleting_takes_the_rows_away_and_closes_what_was_open(session, panel, f
     assert ask("delete", datasets=uuids[:2])["ok"]
     assert names(panel) == ["set 2"]
     assert panel.selected == ""
+    assert panel.recipe["python"].count("session.dataset.delete_dataset(") == 2
     answer = ask("delete", datasets=uuids[:1])
     assert answer["ok"] is False
 

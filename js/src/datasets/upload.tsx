@@ -213,7 +213,7 @@ function UploadRow({ upload, cancel }: { upload: Upload; cancel: (id: string) =>
           </span>
         </>
       )}
-      {failed && <span class="hanami-grow">{upload.error}</span>}
+      {failed && <span class="hanami-reason">{upload.error}</span>}
       <button
         type="button"
         disabled={gone}
@@ -278,7 +278,7 @@ function Choose({ drafts }: { drafts: Drafts }) {
         }}
       />
       <label>
-        or a path of the kernel{" "}
+        or a path on the kernel's disk{" "}
         <input value={path} disabled={gone} onInput={(event) => setPath(event.currentTarget.value)} />
       </label>
       <button type="submit" disabled={gone || !path.trim()}>

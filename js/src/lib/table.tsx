@@ -207,7 +207,7 @@ interface GridProps {
   selected: string;
   select: (key: string) => void;
   checked: string[];
-  setChecked: (keys: string[]) => void;
+  setChecked: (change: (before: string[]) => string[]) => void;
   cells: Record<string, (row: Row, key: string) => ComponentChildren>;
   boxes: boolean;
 }
@@ -228,26 +228,32 @@ export function step(key: string, at: number, size: number, total: number): numb
 function Grid(props: GridProps) {
   const { label, page, size, view, gone, ask, selected, select, checked, setChecked, cells, boxes } = props;
   const [active, setActive] = useState("");
-  const [goal, setGoal] = useState<number | null>(null);
+  const [goal, setGoal] = useState<number | null>(null); // a row of another page, until that page is here
   const body = useRef<HTMLTableSectionElement>(null);
+  const focus = (place: number) => body.current?.querySelectorAll("tr")[place - page.offset]?.focus();
+  const here = (place: number) => place >= page.offset && place < page.offset + page.keys.length;
   useEffect(() => {
-    if (goal === null || goal < page.offset || goal >= page.offset + page.keys.length) return;
+    if (goal === null || !here(goal)) return;
     setGoal(null);
     const held = document.activeElement;
     if (held && held !== document.body && !body.current?.contains(held)) return; // the person went elsewhere
-    setActive(page.keys[goal - page.offset] as string);
-    body.current?.querySelectorAll("tr")[goal - page.offset]?.focus();
+    focus(goal);
   }, [goal, page]);
   const reachable = [active, selected].find((key) => page.keys.includes(key)) ?? page.keys[0];
   const toggle = (key: string) =>
-    setChecked(checked.includes(key) ? checked.filter((other) => other !== key) : [...checked, key]);
+    setChecked((before) =>
+      before.includes(key) ? before.filter((other) => other !== key) : [...before, key],
+    );
   const press = (event: KeyboardEvent, place: number) => {
     if (event.target !== event.currentTarget) return; // a button inside the row has its own keys
     const key = page.keys[place] as string;
     const to = step(event.key, page.offset + place, size, page.total);
     if (to !== undefined) {
-      setGoal(to);
-      if (to < page.offset || to >= page.offset + size) ask({ offset: to - (to % size) });
+      if (here(to)) focus(to);
+      else {
+        setGoal(to);
+        ask({ offset: to - (to % size) });
+      }
     } else if (event.key === "Enter") select(key);
     else if (event.key === " ") boxes ? toggle(key) : select(key);
     else if (event.key === "Escape") select("");
@@ -276,7 +282,7 @@ function Grid(props: GridProps) {
                   type="checkbox"
                   aria-label={`Mark all ${label} of this page`}
                   checked={all}
-                  onChange={() => setChecked(all ? others : [...others, ...page.keys])}
+                  onChange={() => setChecked(() => (all ? others : [...others, ...page.keys]))}
                 />
               </th>
             )}
