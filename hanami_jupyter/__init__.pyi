@@ -23,13 +23,16 @@ from hanami_jupyter.panels.accuracy import Accuracy as Accuracy
 from hanami_jupyter.panels.datasets import Datasets as Datasets
 from hanami_jupyter.panels.login import Login as Login
 from hanami_jupyter.panels.login import login as login
+from hanami_jupyter.panels.sweep import SweepProgress as SweepProgress
 from hanami_jupyter.panels.task_progress import TaskProgress as TaskProgress
 from hanami_jupyter.panels.template_editor import TemplateEditor as TemplateEditor
 from hanami_jupyter.plots import plot_accuracy as plot_accuracy
 from hanami_jupyter.plots import plot_confusion_matrix as plot_confusion_matrix
 from hanami_jupyter.plots import plot_history as plot_history
 from hanami_jupyter.plots import plot_misclassified as plot_misclassified
+from hanami_jupyter.plots import plot_sweep as plot_sweep
 from hanami_jupyter.plots import show_template as show_template
+from hanami_jupyter.protocol.grids import template_grid as template_grid
 from hanami_jupyter.session import Session as Session
 from hanami_jupyter.session import connect as connect
 

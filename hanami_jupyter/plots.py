@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.patches import RegularPolygon
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hanami_jupyter import shown
 from hanami_jupyter.protocol import template as grammar
@@ -33,6 +33,9 @@ _FEW = 3  # classes that occur in data that may have ten columns for another rea
 _LONGEST = 80  # letters of a class name in a title
 _LENGTHS = (_LONGEST, 32, 24, 16, 12, 8, 4)  # and where it does not fit
 _LABEL = 24  # letters of a class name beside a matrix, so that room is left for the matrix
+_VARIED = ("depth", "width", "max_connection_distance")  # what the templates of a grid differ in
+_MARKS = "osD^vPX"
+_SIZES = {"memory_bytes": "bytes of memory", "seconds": "seconds of training"}
 _ON_DARK = {"text": "#e0e0e0", "ground": "#111111"}
 _ON_LIGHT = {"text": "#212121", "ground": "#ffffff"}
 
@@ -391,6 +394,95 @@ def _accuracies(values: Sequence[float] | pd.DataFrame) -> list[float]:
         message = "The table has no accuracies. Give session.fit a dataset to test with: fit(..., test=...)."
         raise ValueError(message)
     return accuracies
+
+
+def plot_sweep(
+    sweep: pd.DataFrame, *, size: str = "synapses", by: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the accuracy of each network of a sweep against its size.
+
+    The mean over seeds stands for a template. A line joins those that no smaller one surpasses. Close to the
+    best is what lies within one percentage point of it.
+
+    Parameters
+    ----------
+    sweep : pandas.DataFrame
+        What ``session.sweep`` returned; only finished and tested networks are drawn.
+    size : str
+        Column to draw against, such as ``synapses``, ``blocks``, ``memory_bytes`` or ``seconds``.
+    by : str, optional
+        Column that colours and shapes the marks, by default the first parameter of a grid that varies.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; the title says which is best, and which small one comes near.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, or if no network was tested.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"template": ["small", "large"], "accuracy": [93.5, 94.0], "synapses": [100, 400]}
+    ... )
+    >>> plot_sweep(table).get_title()
+    'large is best with 94.0 %, small comes close with 25 % of its synapses'
+    """
+    means = _means(sweep, size, by)
+    known = [name for name in _VARIED if name in means and means[name].nunique() > 1]
+    by = by or next(iter(known), None)
+    best = str(means["accuracy"].idxmax())
+    near = means[means["accuracy"] >= means["accuracy"].max() - 1]
+    small = str(near[size].idxmin())
+    with _style() as colours:
+        ax = _axes(ax, 6, 3.6)
+        groups = [("", means)] if by is None else list(means.groupby(by))
+        for number, (value, group) in enumerate(groups):
+            colour = CATEGORIES[number % (len(CATEGORIES) - 1)]
+            mark = _MARKS[number % len(_MARKS)]
+            ax.scatter(group[size], group["accuracy"], s=28, color=colour, marker=mark, label=value, zorder=2)
+        steps = means.sort_values([size, "accuracy"], ascending=[True, False])
+        front = steps[steps["accuracy"] >= steps["accuracy"].cummax()]
+        ax.plot(front[size], front["accuracy"], color=colours["text"], alpha=0.4, linewidth=1, zorder=1)
+        what = _SIZES.get(size, size.replace("_", " "))
+        ax.set(xlabel=what, ylabel="right (%)")
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if by is not None:
+            ax.legend(title=by.replace("_", " "), frameon=False, labelcolor=colours["text"])
+        sizes = means[size].to_dict()
+        share = sizes[small] / (sizes[best] or 1.0)
+        _entitle(ax, lambda length: _finding(means, _short([best, small], length), share, what))
+    return ax
+
+
+def _means(sweep: pd.DataFrame, size: str, by: str | None) -> pd.DataFrame:
+    """Return accuracy, size and parameters of each template, over its seeds."""
+    for name in filter(None, ("template", "accuracy", size, by)):
+        if name not in sweep:
+            message = f"The table has no column '{name}'. It has {', '.join(map(str, sweep.columns))}."
+            raise ValueError(message)
+    tested = sweep[sweep["accuracy"].notna() & sweep[size].notna()]
+    if tested.empty:
+        message = "No network was tested. Give session.sweep a dataset to test with: sweep(..., test=...)."
+        raise ValueError(message)
+    columns = dict.fromkeys(("accuracy", size), "mean") | {
+        name: "first" for name in (*_VARIED, by) if name in tested and name != size
+    }
+    means = tested.groupby("template", sort=False).agg(columns).astype({"accuracy": float, size: float})
+    return means.rename_axis(None)
+
+
+def _finding(means: pd.DataFrame, names: list[str], share: float, what: str) -> str:
+    """Return which network is best, and which small one comes near."""
+    first = f"{names[0]} is best with {means['accuracy'].max():.1f} %"
+    if names[0] == names[1]:
+        return f"{first}, nothing smaller comes close"
+    return f"{first}, {names[1]} comes close with {100 * share:.0f} % of its {what}"
 
 
 # -- templates

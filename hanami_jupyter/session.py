@@ -9,16 +9,21 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hanami_jupyter.client import hanami_token
 from hanami_jupyter.client.hanami_exceptions import HanamiException, UnauthorizedException
 from hanami_jupyter.client.token import Token
 from hanami_jupyter.client.transport import Concealed, Verify, forget, normalise
 from hanami_jupyter.protocol.endpoints import DEFAULT_ADDRESS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hanami_jupyter.sweeps import Progress, Templates
 
 MODULES = (
     "checkpoint",
@@ -301,6 +306,82 @@ class Session:
     def predict(self) -> Callable[..., Any]:
         """Ask a cluster for its outputs; see ``learning.predict``."""
         return self._learning.predict  # type: ignore[no-any-return]
+
+    def sweep(
+        self,
+        templates: Templates,
+        train: str,
+        test: str | None = None,
+        epochs: int = 1,
+        *,
+        seeds: int | Iterable[int] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+        parallel: int | None = None,
+        replace: bool = False,
+        keep: bool | int = True,
+        progress: Progress | bool = True,
+    ) -> pd.DataFrame:
+        """Train a network for each template and seed, over all hosts at once, and compare them.
+
+        A sweep that is interrupted keeps what is finished, and the same call goes on where it stopped: each
+        cluster's name begins with a mark made of template, seed, training data, epochs, inputs and outputs,
+        by which it is found again. A network that fails does not stop the others.
+
+        Parameters
+        ----------
+        templates : mapping of str to str or Template, or iterable of them
+            Templates by name, such as :func:`template_grid` makes.
+        train, test : str
+            Dataset to learn, and dataset to check the networks with after each epoch.
+        epochs : int
+            Passes over the training data.
+        seeds : int or iterable of int, optional
+            Seeds, or how many from 0: a network for each. By default one, with the seed that the server
+            derives from the template.
+        inputs, outputs : mapping of str to str, optional
+            Column of the dataset by hexagon, as ``fit`` takes them.
+        parallel : int, optional
+            Networks at once at most; by default as many as all hosts have cores. With 0 nothing is trained:
+            the table tells what an earlier call has finished.
+        replace : bool
+            Whether networks that an earlier call trained are deleted and trained anew.
+        keep : bool or int
+            Which clusters stay on the server once all are done: all, none, or so many of the best.
+        progress : callable or bool
+            Called with the networks whenever something changed, such as a ``SweepProgress``. By default a
+            panel in a notebook, a bar on a terminal, and nothing in a pipe; ``False`` shows nothing.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each network: ``template``; the parameters of a grid; ``hexagons``, ``seed``; ``state``
+            (finished, failed, or stopped where nothing was to be trained); ``epochs`` done; ``accuracy`` in
+            percent after the last; ``seconds`` of training; ``blocks``, ``sections``, ``synapses``,
+            ``memory_bytes``; ``uuid`` of the cluster, missing if it was not kept; ``reason`` of a failure.
+
+        Raises
+        ------
+        BadRequestException
+            If no network can be trained at all.
+        ValueError
+            If there is no template, or two are the same.
+
+        Examples
+        --------
+        >>> grid = hanami.template_grid(width=[1, 2], depth=3)
+        >>> found = session.sweep(grid, dataset_uuid, test=dataset_uuid, keep=False)
+        >>> found[["template", "width", "state"]]
+                        template  width     state
+        0  1 wide 3 deep reach 1      1  finished
+        1  2 wide 3 deep reach 1      2  finished
+        """
+        from hanami_jupyter import sweeps  # noqa: PLC0415 - importing the package stays cheap
+
+        return sweeps.sweep(
+            self, templates, sweeps.Plan(train, test, epochs, inputs, outputs),
+            seeds=seeds, parallel=parallel, replace=replace, keep=keep, progress=progress,
+        )  # fmt: skip
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function of the client with this session's token, address and TLS choice.

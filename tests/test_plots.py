@@ -34,6 +34,17 @@ outputs:
     label: 2,1,2
 """
 
+SWEEP = pd.DataFrame(
+    {
+        "template": ["thin", "thin", "wide", "bad", "broken"],
+        "width": pd.array([1, 1, 3, 2, 4], dtype="Int64"),
+        "seed": pd.array([0, 1, 0, 0, 0], dtype="Int64"),
+        "accuracy": [95.0, 94.0, 95.2, 80.0, np.nan],
+        "synapses": pd.array([100, 120, 440, 500, None], dtype="Int64"),
+        "memory_bytes": [1000, 1200, 900, 5000, 0],
+    }
+)
+
 
 @pytest.fixture(autouse=True)
 def _close(monkeypatch):
@@ -106,6 +117,25 @@ def test_confusion_counts_and_names_the_worst_mistake():
     assert plots.plot_confusion_matrix(TRUE, TRUE).get_title() == "None of 4 wrong"
 
 
+def test_a_sweep_says_the_best_and_the_small_one_that_comes_near():
+    _, ax = plt.subplots()
+    assert plots.plot_sweep(SWEEP, ax=ax) is ax
+    title = ax.get_title().replace("\n", " ")
+    assert title == "wide is best with 95.2 %, thin comes close with 25 % of its synapses"
+    points = np.concatenate([marks.get_offsets() for marks in ax.collections])
+    assert points.tolist() == [[110.0, 94.5], [500.0, 80.0], [440.0, 95.2]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["1", "2", "3"]
+    assert ax.lines[0].get_xydata().tolist() == [[110.0, 94.5], [440.0, 95.2]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("synapses", "right (%)")
+
+
+def test_a_sweep_is_drawn_against_any_size_by_any_column():
+    ax = plots.plot_sweep(SWEEP, size="memory_bytes", by="template")
+    assert ax.get_title().endswith("nothing smaller comes close")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["bad", "thin", "wide"]
+    assert plots.plot_sweep(SWEEP[["template", "accuracy", "synapses"]]).get_legend() is None
+
+
 def test_misclassified_shows_the_surest_mistakes_first():
     images = np.arange(4 * 6).reshape(4, 6)
     true = [0, 0, 2, 2]
@@ -161,6 +191,8 @@ def test_template_is_drawn_layer_by_layer():
         (lambda: plots.plot_history(pd.DataFrame({"accuracy": [np.nan], "seconds": [1.0]})), "test="),
         (lambda: plots.plot_history(pd.DataFrame({"seconds": [1.0]})), "test="),
         (lambda: plots.plot_history(pd.DataFrame({"accuracy": [], "seconds": []})), "no epoch"),
+        (lambda: plots.plot_sweep(SWEEP, size="weight"), "no column 'weight'"),
+        (lambda: plots.plot_sweep(SWEEP.assign(accuracy=np.nan)), "test="),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_sentence(call, says):
@@ -174,6 +206,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(call, says):
     lambda: plots.plot_confusion_matrix(TRUE, OUTPUTS).figure,
     lambda: plots.plot_misclassified(np.zeros((4, 4)), TRUE, OUTPUTS)[0].figure,
     lambda: plots.plot_history([1.0, 2.0]).figure,
+    lambda: plots.plot_sweep(SWEEP).figure,
     lambda: plots.show_template(TEMPLATE)[0].figure,
 ])  # fmt: skip
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -83,7 +83,7 @@ def fit(
         start = time.perf_counter()
         task = tasks.create_train_task(
             *where, f"epoch {epoch}", cluster_uuid,
-            _sources(train, fed), _sources(train, expected), 1, verify_connection,
+            sources(train, fed), sources(train, expected), 1, verify_connection,
         )  # fmt: skip
         tasks.wait(*where, task["uuid"], cluster_uuid, verify_connection, callback=callback)
         seconds = time.perf_counter() - start
@@ -153,7 +153,8 @@ def predict(
         datasets.delete_dataset(token, address, uuid, verify_connection)
 
 
-def _sources(dataset_uuid: str, links: Links) -> list[dict[str, str]]:
+def sources(dataset_uuid: str, links: Links) -> list[dict[str, str]]:
+    """Return columns of a dataset and their hexagons, as tasks take them."""
     return [
         {"dataset_uuid": dataset_uuid, "dataset_column": column, "hexagon_name": hexagon}
         for hexagon, column in links.items()
@@ -167,7 +168,7 @@ def _request(
     """Run a request, remove its task, and return the uuid of its result."""
     results = [{"dataset_column": hexagon, "hexagon_name": hexagon} for hexagon in hexagons]
     task = tasks.create_request_task(
-        token, address, "request", cluster_uuid, _sources(dataset_uuid, fed), results, 1, verify
+        token, address, "request", cluster_uuid, sources(dataset_uuid, fed), results, 1, verify
     )
     tasks.wait(token, address, task["uuid"], cluster_uuid, verify, callback=callback)
     tasks.delete_task(token, address, task["uuid"], cluster_uuid, verify)
@@ -199,13 +200,30 @@ def _links(
     """Return which column belongs to which hexagon; with ``optional``, outputs need no column."""
     hexagons = _hexagons(token, address, cluster_uuid, verify)
     described = datasets.get_dataset(token, address, dataset_uuid, verify)["description"]
+    return linked(hexagons, described, inputs, outputs, optional=optional)
+
+
+def linked(
+    hexagons: tuple[Iterable[str], Iterable[str]],
+    described: Mapping[str, Any],
+    inputs: Links | None,
+    outputs: Links | None,
+    *,
+    optional: bool = False,
+) -> tuple[Links, Links]:
+    """Return which column belongs to which input and which to which output.
+
+    ``hexagons`` are the names of inputs and of outputs, ``described`` is a dataset's description; with
+    ``optional``, outputs need no column.
+    """
+    named = [list(names) for names in hexagons]
     columns = sorted(described, key=lambda name: int(described[name]["column_start"]))
-    pairs = len(columns) == 2 and all(len(names) == 1 for names in hexagons)
+    pairs = len(columns) == 2 and all(len(names) == 1 for names in named)
     found: list[Links] = []
     for side, given in enumerate((inputs, outputs)):
         word = ("inputs", "outputs")[side]
         links = dict(given) if given is not None else {}
-        for name in hexagons[side] if given is None else ():
+        for name in named[side] if given is None else ():
             links[name] = name if name in columns else columns[side] if pairs else ""
             if not links[name] and not (optional and side):
                 message = (

@@ -42,6 +42,17 @@ def _task(answer: Mapping[str, Any]) -> pd.Series[Any]:
     return record(values, fields=("current_cycle", "total_number_of_cycles", *_MORE))
 
 
+def duration(task: pd.Series[Any]) -> float | None:
+    """Return the seconds a finished task took: by its rate, or by its timestamps, which are whole seconds."""
+    import pandas as pd  # noqa: PLC0415 - importing the package stays cheap
+
+    rate = task.get("cycles_per_second")
+    if isinstance(rate, float) and rate > 0:
+        return float(task["total_number_of_cycles"]) / rate
+    span = task["end_timestamp"] - task["start_timestamp"]
+    return None if pd.isna(span) or not span else float(span.total_seconds())
+
+
 @also(timeLength="time_length")
 def create_train_task(
     token: str,

@@ -277,11 +277,11 @@ def call(
     ['uuid', 'type']
     """
     return send(
-        method, path, token, address, verify, {k: _plain(v) for k, v in values.items() if v is not None}
+        method, path, token, address, verify, {k: plain(v) for k, v in values.items() if v is not None}
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as the wire takes it: an object, such as a cluster's Series, stands for its uuid."""
     return value["uuid"] if hasattr(value, "index") and hasattr(value, "dtype") and "uuid" in value else value
 

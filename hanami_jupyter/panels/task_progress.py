@@ -13,6 +13,7 @@ import pandas as pd
 import traitlets
 
 from hanami_jupyter.client import hanami_exceptions as exceptions
+from hanami_jupyter.client.task import duration
 from hanami_jupyter.panels.base import Panel, PanelError, card
 from hanami_jupyter.panels.recipes import step
 from hanami_jupyter.protocol import template as grammar
@@ -168,6 +169,7 @@ class TaskProgress(Panel):
         state = str(task["state"])
         done, total = _number(task["current_cycle"]) or 0, _number(task["total_number_of_cycles"]) or 0
         rate = self._rate(uuid, task, done) if state == "active" else None
+        seconds = duration(task) if state == "finished" else None
         return {
             "uuid": uuid,
             "name": str(task["name"]) or "task",
@@ -177,7 +179,7 @@ class TaskProgress(Panel):
             "rate": rate,
             "rates": list(self._rates.get(uuid, ())) if state == "active" else [],
             "seconds_left": round((total - done) / rate, 1) if rate else None,
-            "seconds": _seconds(task, total) if state == "finished" else None,
+            "seconds": None if seconds is None else round(seconds, 2),
             "before": _number(task.get("queue_position")) if state == "queued" else None,
         }
 
@@ -313,15 +315,6 @@ def _number(value: Any) -> float | None:
         return None
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _seconds(task: pd.Series[Any], total: float) -> float | None:
-    """Return how long a finished task ran: by its rate, or by its timestamps, which are whole seconds."""
-    rate = _number(task.get("cycles_per_second"))
-    if rate:
-        return round(total / rate, 2)
-    span = task["end_timestamp"] - task["start_timestamp"]
-    return None if pd.isna(span) or not span else float(span.total_seconds())
 
 
 def _detail(row: dict[str, Any]) -> str:

@@ -136,17 +136,17 @@ class TemplateEditor(Panel):
         """Return the hexagons as a drawing, and the text."""
         try:
             template = self.template
-            pill, drawing = "valid", _drawing(template)
+            pill, picture = "valid", drawing(template)
         except grammar.TemplateError as error:
             count = len(error.problems)
-            pill, drawing = f"{count} problem{'s' if count > 1 else ''}", ""
+            pill, picture = f"{count} problem{'s' if count > 1 else ''}", ""
         with card(self.title, pill, self.notice) as pieces:
-            pieces.append(f"{drawing}<pre>{html.escape(self.text)}</pre>")
+            pieces.append(f"{picture}<pre>{html.escape(self.text)}</pre>")
         return "".join(pieces)
 
 
-def _drawing(template: grammar.Template) -> str:
-    """Return an SVG of all layers side by side."""
+def drawing(template: grammar.Template, *, height: float | None = None) -> str:
+    """Return an SVG of all layers side by side; with a height in pixels a small one, without names."""
     ends = {place: ("input", name) for name, place in template.inputs.items()}
     ends |= {place: ("output", name) for name, place in template.outputs.items()}
     layers = sorted({z for _, _, z in template.hexagons})
@@ -159,14 +159,15 @@ def _drawing(template: grammar.Template) -> str:
         left = (x - min(columns) + 0.5 * (y % 2) + 0.8) * _STEP + layers.index(z) * wide
         top = (y - min(rows)) * _STEP * 0.87 + 0.8 * _STEP
         kind, name = ends.get((x, y, z), ("inner", ""))
-        label = f'<text y="{_RADIUS + 11:.0f}">{html.escape(name)}</text>' if name else ""
+        label = f'<text y="{_RADIUS + 11:.0f}">{html.escape(name)}</text>' if name and height is None else ""
         shapes.append(
             f'<g class="hanami-hexagon hanami-{kind}" transform="translate({left:.1f} {top:.1f})">'
             f'<polygon points="{_CORNERS}"/>{label}</g>'
         )
-    width = wide * len(layers)
+    width, scale = wide * len(layers), 1.0 if height is None else height / tall
     return (
-        f'<svg viewBox="0 0 {width:.0f} {tall:.0f}" width="{width:.0f}" height="{tall:.0f}" role="img" '
+        f'<svg viewBox="0 0 {width:.0f} {tall:.0f}" width="{width * scale:.0f}" '
+        f'height="{tall * scale:.0f}" role="img" '
         f'aria-label="{len(template.hexagons)} hexagons" style="max-width:100%">{"".join(shapes)}</svg>'
     )
 

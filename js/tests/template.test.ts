@@ -1,6 +1,7 @@
 // Templates: the same cases that the Python parser reads, edits that keep comments, the grid's geometry.
 import { expect, test } from "vitest";
 import cases from "../../tests/panels/templates.json";
+import { centre } from "../src/lib/hexagons";
 import {
   addHexagon,
   apply,
@@ -10,7 +11,7 @@ import {
   setEnd,
   setSetting,
 } from "../src/template/edit";
-import { centre, ghosts, towards } from "../src/template/grid";
+import { ghosts, towards } from "../src/template/grid";
 import { around, comma, distance, type Position, parse } from "../src/template/parse";
 import { endsOf, plain } from "../src/template_editor";
 

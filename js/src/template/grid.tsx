@@ -1,16 +1,7 @@
 // The picture side of the template editor: a layer of hexagons to click, drag and walk through by keys.
 import { useRef, useState } from "preact/hooks";
+import { centre, corners, RADIUS } from "../lib/hexagons";
 import { around, comma, distance, type Kind, type Position, settingOf, type Template } from "./parse";
-
-const RADIUS = 26;
-const STEP = RADIUS * Math.sqrt(3) * 1.12;
-const LIFT = 14;
-
-/** The middle of a hexagon: odd rows stand half a step to the right, other layers a little higher or lower. */
-export function centre([x, y, z]: Position, layer: number): [number, number] {
-  const odd = ((y % 2) + 2) % 2;
-  return [(x + 0.5 * odd) * STEP, y * STEP * 0.866 - (z - layer) * LIFT];
-}
 
 /** The free places of a layer: around its hexagons, and beside those of the layers next to it. */
 export function ghosts(hexagons: Position[], layer: number): Position[] {
@@ -41,11 +32,6 @@ export function towards(key: string, [x, y, z]: Position, shown: Set<string>): P
   };
   return ways[key]?.find((place) => shown.has(comma(place))) ?? null;
 }
-
-const corners = Array.from({ length: 6 }, (_, i) => {
-  const angle = (Math.PI / 3) * i + Math.PI / 6;
-  return `${(RADIUS * Math.cos(angle)).toFixed(2)},${(RADIUS * Math.sin(angle)).toFixed(2)}`;
-}).join(" ");
 
 export interface Ends {
   [place: string]: { kind: Kind; name: string };
