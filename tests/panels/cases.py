@@ -110,6 +110,17 @@ PANELS = [
         served=False,
         watches=False,
     ),
+    Case(
+        "SweepProgress",
+        "sweep",
+        "panel = hanami.SweepProgress()\n"
+        "found = session.sweep({'two in a row': template}, dataset, dataset, progress=panel)",
+        shows=("1 of 1 finished", "two in a row", "</svg>"),
+        ready="1 of 1 finished",
+        stir="panel._networks[0].seconds += 1; panel(panel._networks)",
+        served=False,
+        watches=False,
+    ),
 ]
 SERVED = [case for case in PANELS if case.served]
 
