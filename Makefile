@@ -9,7 +9,7 @@ ifdef HANAMI_DATA_DIR
 export HANAMI_DATA_DIR := $(abspath $(HANAMI_DATA_DIR))
 endif
 
-.PHONY: demo test lab bench docs pictures clean
+.PHONY: demo test lab bench docs pictures soak audit clean
 
 demo: $(VENV)/.demo $(BUNDLES)
 	@$(BIN)/python -m hanami_jupyter.demo --output build/demo
@@ -22,6 +22,10 @@ test: $(VENV)/.test $(BUNDLES)
 
 bench: $(VENV)/.test $(BUNDLES)
 	@for script in bench/engine.py bench/client.py bench/commands.py; do $(BIN)/python $$script || exit 1; done
+
+# COUNT=100000 SECONDS=1800 are its defaults; writes docs/soak.md
+soak: $(VENV)/.test
+	@$(BIN)/python -m tests.hostile.soak $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

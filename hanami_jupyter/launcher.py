@@ -25,6 +25,7 @@ import psutil
 
 from hanami_jupyter.client import transport
 from hanami_jupyter.client.hanami_exceptions import ConnectionException, HanamiException
+from hanami_jupyter.protocol.processes import lives, mark
 from hanami_jupyter.session import Session, connect
 
 APP = "hanami-jupyter"
@@ -473,17 +474,9 @@ def _sweep() -> None:
     for folder in runtime_folder().glob("own-*"):
         with suppress(OSError):
             old = time.time() - folder.stat().st_mtime > LEFT_ALONE
-            used = any(map(_lives, (folder / "leases").glob("*-*")))
+            used = any(lives(lease.name) for lease in (folder / "leases").glob("*-*"))
             if old and not used and _process(_info(folder)) is None:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(lease: Path) -> bool:
-    pid, _, began = lease.name.partition("-")
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == began
-    except (psutil.Error, ValueError):
-        return False
 
 
 def _pointer(folder: Path) -> Path:
@@ -496,7 +489,7 @@ def _point_to(folder: Path) -> None:
 
 
 def _lease(folder: Path) -> Path:
-    return folder / "leases" / f"{os.getpid()}-{psutil.Process().create_time():.2f}"
+    return folder / "leases" / mark(os.getpid())
 
 
 def _take_lease(folder: Path) -> None:

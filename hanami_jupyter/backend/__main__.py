@@ -21,12 +21,14 @@ from . import config as settings
 from . import embedded
 from .app import App
 from .config import Config, ConfigError
-from .http_protocol import Protocol
+from .http_protocol import Protocol, SocketProtocol
 from .service import Service, remove_folder
 from .store import StoreError
 
 log = logging.getLogger("hanami_jupyter.backend")
 
+PATIENCE = 60  # seconds until a peer that takes nothing is given up
+MAX_FILES = 65_536  # open at once, if the system allows it
 MAX_MESSAGE = (16 << 20) + 1024  # bytes of one websocket message
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
@@ -56,6 +58,18 @@ def _start_logging(level: str) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
+def _allow_files() -> None:
+    """Raise the limit of open files as far as it may be: each connection is one."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - only there
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MAX_FILES if most == resource.RLIM_INFINITY else min(most, MAX_FILES)
+        if now != resource.RLIM_INFINITY and now < wanted:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 def listen(config: Config) -> socket.socket:
     """Take the port; nothing is accepted before the server listens.
 
@@ -71,6 +85,9 @@ def listen(config: Config) -> socket.socket:
         found = socket.socket(family, kind, protocol)
         if os.name != "nt":
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # accepted connections inherit it
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PATIENCE * 1000)
         found.bind(address)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -100,7 +117,7 @@ def make_server(config: Config, service: Service) -> Server:
         log_config=None,
         access_log=False,
         http=Protocol,
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,
         ws_ping_timeout=60,
@@ -185,6 +202,7 @@ def main() -> int:
     try:
         config = settings.load(sys.argv[1:], environment)
         _start_logging(config.log_level)
+        _allow_files()
         os.umask(0o077)  # what is written is for the server's own user
         if not config.loopback and not config.certfile:
             log.warning("passwords and tokens travel readable: give --certfile and --keyfile")

@@ -21,7 +21,7 @@ from hanami_jupyter.protocol.endpoints import BASE, BY_KEY, MAX_BODY, TOKEN_HEAD
 from . import websockets
 from .config import is_loopback
 from .errors import RefusalError, bad, disk_full, sentence
-from .routes import HANDLERS, accounts, data, system, text_json, work  # noqa: F401 - they register their handlers
+from .routes import HANDLERS, SLOW, accounts, data, system, text_json, work  # noqa: F401 - they register their handlers
 from .service import Service
 from .store import Caller
 from .validation import TOKEN_PATTERN, check_target, check_values, parse_body, parse_query
@@ -29,6 +29,7 @@ from .validation import TOKEN_PATTERN, check_target, check_values, parse_body, p
 log = logging.getLogger(__name__)
 
 WORKERS = 16
+SLOW_WORKERS = 8
 MAX_HEADERS = 8192  # bytes
 BODY_SECONDS = 30.0  # time for a body to arrive
 MAX_SHOWN = 500  # characters of one value in the error log
@@ -58,6 +59,7 @@ class App:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._pool = ThreadPoolExecutor(WORKERS, "RestWorker")
+        self._slow = ThreadPoolExecutor(SLOW_WORKERS, "SlowWorker")
         self._root = BASE.strip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,16 +80,22 @@ class App:
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 self._pool.shutdown(wait=True)
+                self._slow.shutdown(wait=True)
                 return
 
     def _welcome(self, scope: Scope) -> bool:
         """Refuse what other web pages send, and foreign names for this machine (DNS rebinding)."""
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin1")
-        origin = headers.get(b"origin")
-        if origin is not None and origin.partition(b"://")[2] != headers.get(b"host"):
+        hosts = [value.decode("latin1").lower() for name, value in scope["headers"] if name == b"host"]
+        origins = [value.decode("latin1").lower() for name, value in scope["headers"] if name == b"origin"]
+        if len(hosts) > 1 or len(origins) > 1:
             return False
-        return not (self.service.config.loopback and host and not is_loopback(_without_port(host)))
+        host, known = "".join(hosts), self.service.config.known
+        for origin in origins:
+            place = origin.partition("://")[2]
+            if place != host and _without_port(place) not in known:
+                return False
+        name = _without_port(host)
+        return not (self.service.config.loopback and host and not is_loopback(name) and name not in known)
 
     async def _answer(self, request: Request) -> Response:
         """Return the answer to a request, whatever happens."""
@@ -96,7 +104,10 @@ class App:
         try:
             response = await self._dispatch(request, exchange)
         except RefusalError as refusal:
-            response = plain(refusal.message, refusal.status)
+            if refusal.status < 500:
+                response = plain(refusal.message, refusal.status)
+            else:
+                response = await self._failed(exchange, refusal)
         except ClientDisconnect:
             response = Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - the server goes on
@@ -144,7 +155,8 @@ class App:
         handler = HANDLERS[method, endpoint.path]
         if inspect.iscoroutinefunction(handler):
             return _render(await handler(self.service, caller, checked))
-        return await run(self._pool, lambda: _render(handler(self.service, caller, checked)))
+        pool = self._slow if (method, endpoint.path) in SLOW else self._pool
+        return await run(pool, lambda: _render(handler(self.service, caller, checked)))
 
     def _enter(self, exchange: Exchange, endpoint: Endpoint | None, token: str) -> Caller:
         """Return the caller if the policy lets him in; note the request in the audit log."""
@@ -163,7 +175,8 @@ class App:
     async def _failed(self, exchange: Exchange, error: Exception) -> Response:
         """Note an error that is not the caller's, and answer 500."""
         message = sentence(error)
-        log.error(message, exc_info=None if disk_full(error) else error, extra={"path": exchange.path})
+        told = isinstance(error, RefusalError) or disk_full(error)
+        log.error(message, exc_info=None if told else error, extra={"path": exchange.path})
         shown = {
             name: value if len(str(value)) <= MAX_SHOWN else "..."
             for name, value in (exchange.values or {}).items()

@@ -135,7 +135,7 @@ class Tokens:
             user = self._store.user(claims["id"])
             expires = float(payload.get("exp", "inf"))
             project_id = claims["project_id"]
-        except (jwt.InvalidTokenError, ValueError, KeyError, TypeError):
+        except (jwt.InvalidTokenError, ValueError, KeyError, TypeError, RecursionError):
             raise refusal from None
         # an account made anew under an old id is another account
         if user is None or payload.get("number", user.number) != user.number:

@@ -15,17 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hanami_jupyter.protocol.template import parse
+from hanami_jupyter.protocol.template import Template, parse
 
 from . import files, hosts
-from .errors import RefusalError, bad, conflict, disk_full, missing, sentence
+from .errors import RefusalError, bad, conflict, damaged, disk_full, missing, sentence
 from .hosts import Column, DirectSession, Engine, Host, LostError, Progress
 from .readers import describe, names_of
 from .store import Caller, ClusterRow, Store, TaskRow
 
 log = logging.getLogger(__name__)
 
-MAX_HEXAGONS = 10_000
+MAX_WIDTH = 65_536  # values that one hexagon takes in a cycle: more would take seconds and gigabytes
+MAX_CONNECTIONS = 250_000  # pairs of hexagons within reach of each other, at most
 TASK, DIRECT = "TASK", "DIRECT"
 AUTO = "auto"
 _STOPPED = "The backend was stopped before the task was done."
@@ -107,8 +108,7 @@ class Clusters:
         self._runtimes: dict[str, Runtime] = {}
         self._unwritten: dict[str, End] = {}
         store.abort_unfinished(_STOPPED)
-        for path in self._clusters.glob("*.running"):  # of trainings that the last backend did not end
-            path.unlink()
+        files.sweep(self._clusters, {f"{uuid}.cluster" for uuid in store.uuids("clusters")})
         self._homeless: dict[str, list[Runtime]] = {}
         for row in store.clusters():
             host = self.hosts.get(row.host_uuid)
@@ -184,9 +184,7 @@ class Clusters:
         uuid = str(uuids.uuid4())
         place = self._place(host)
         try:
-            hexagons = len(parse(template).hexagons)
-            if hexagons > MAX_HEXAGONS:
-                raise ValueError(f"it has {hexagons} hexagons, and {MAX_HEXAGONS} is the limit.")
+            _check_size(parse(template))
             info = place.create(uuid, template, seed)
         except ValueError as error:
             raise bad(f"Uploaded template is not a valid cluster-template: {error}") from None
@@ -298,19 +296,18 @@ class Clusters:
         if home is not None:
             with suppress(LostError):
                 snapshot = home.give(uuid)
-        host.take(uuid, self._saved(uuid) if snapshot is None else snapshot)
+        if snapshot is None:
+            with suppress(FileNotFoundError):  # be it from the middle of a training
+                self._running(uuid).replace(self._path(uuid))
+            _take(host, uuid, self._path(uuid))
+        else:
+            host.take(uuid, snapshot)
         if home is not None:
             home.drop(uuid)
             if snapshot is None:
                 self.store.update_cluster(uuid, info=host.info(uuid))
         runtime.home = host
         runtime.loaded += 1
-
-    def _saved(self, uuid: str) -> bytes:
-        """Return the last snapshot of a cluster, be it from the middle of a training."""
-        with suppress(FileNotFoundError):
-            self._running(uuid).replace(self._path(uuid))
-        return self._path(uuid).read_bytes()
 
     def keep_running(self, uuid: str, snapshot: bytes) -> None:
         """Write a snapshot of a cluster at work, for the case that its host is lost."""
@@ -475,11 +472,9 @@ class Clusters:
 
     def _do_load(self, host: Host, runtime: Runtime, _running: Running, task: TaskRow) -> None:
         checkpoint = task.plan["checkpoint"]
-        try:
-            snapshot = (self._checkpoints / f"{checkpoint}.cluster").read_bytes()
-        except FileNotFoundError:
-            raise missing("Checkpoint", checkpoint) from None
-        host.take(runtime.uuid, snapshot)
+        if self.store.checkpoint(checkpoint) is None:
+            raise missing("Checkpoint", checkpoint)
+        _take(host, runtime.uuid, self._checkpoints / f"{checkpoint}.cluster")
         runtime.loaded += 1
         self._keep(runtime, host)
 
@@ -494,10 +489,14 @@ class Clusters:
     def tasks(self, cluster: str, caller: Caller) -> list[dict[str, Any]]:
         """Return the tasks of a cluster, oldest first."""
         self.row(cluster, caller)
-        return [self.task_answer(task) for task in self.store.tasks(cluster)]
+        with self._lock:
+            runtime = self._runtimes.get(cluster)
+            first = 1 if runtime and runtime.running else 0
+            places = {uuid: place for place, uuid in enumerate(runtime.queue if runtime else (), first)}
+        return [self.task_answer(task, places) for task in self.store.tasks(cluster)]
 
-    def task_answer(self, task: TaskRow) -> dict[str, Any]:
-        """Return a task as it is now."""
+    def task_answer(self, task: TaskRow, places: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """Return a task as it is now; ``places`` in the queue save looking for its own there."""
         state, cycle, seconds, position, error = task.state, task.cycle, task.seconds, 0, task.error
         if state in ("queued", "active"):
             with self._lock:
@@ -506,6 +505,8 @@ class Clusters:
                 if running and running.uuid == task.uuid:
                     cycle = running.progress.cycle
                     seconds = time.monotonic() - running.began if running.began else 0.0
+                elif places is not None and task.uuid in places:
+                    position = places[task.uuid]
                 elif runtime and task.uuid in runtime.queue:
                     position = runtime.queue.index(task.uuid) + (1 if running else 0)
                 elif task.uuid in self._unwritten:
@@ -594,6 +595,28 @@ class Clusters:
             except (OSError, RefusalError) as error:
                 log.error("A cluster could not be kept: %s", sentence(error), extra={"cluster": runtime.uuid})
         self.store.abort_unfinished(_STOPPED)
+
+
+def _take(host: Host, uuid: str, path: Path) -> None:
+    """Load a cluster from a file, or say which file is damaged."""
+    try:
+        host.take(uuid, path.read_bytes())
+    except FileNotFoundError:
+        raise damaged(path, "missing") from None
+    except ValueError:
+        raise damaged(path) from None
+
+
+def _check_size(template: Template) -> None:
+    """Refuse a template whose connections would take minutes to lay out."""
+    hexagons, distance = len(template.hexagons), template.settings.max_connection_distance
+    near = sum(10 * steps**2 + 2 for steps in range(1, min(distance, 100) + 1))  # all that are so near
+    if hexagons * min(hexagons, near) > MAX_CONNECTIONS:
+        raise ValueError(
+            f"its {hexagons} hexagons, each within {distance} steps of up to {min(hexagons, near)} others,"
+            f" make more than {MAX_CONNECTIONS} connections. Use fewer hexagons, or a smaller"
+            " max_connection_distance."
+        )
 
 
 class Direct:

@@ -47,6 +47,8 @@ class Config:
         Memory of one password hash in KiB.
     hosts : int
         Number of logical hosts; 0 for one to each group of CPU cores.
+    names : str
+        Names, separated by commas, under which a proxy on this machine shows the backend to browsers.
     log_level : str
         ``debug``, ``info``, ``warning`` or ``error``.
     """
@@ -64,12 +66,18 @@ class Config:
     password_cost: int = 2
     password_memory: int = 19456
     hosts: int = 0
+    names: str = ""
     log_level: str = "info"
 
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the backend."""
         return is_loopback(self.host)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The names it answers to besides its own."""
+        return frozenset(name.strip().lower() for name in self.names.split(",") if name.strip())
 
 
 def is_loopback(host: str) -> bool:
@@ -96,6 +104,7 @@ _HELP = {
     "password_cost": "argon2 passes",
     "password_memory": "argon2 memory in KiB",
     "hosts": "number of logical hosts, 0 for one to each group of cores",
+    "names": "names under which a proxy shows it to browsers, separated by commas",
     "log_level": "debug, info, warning or error",
 }
 

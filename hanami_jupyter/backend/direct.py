@@ -20,7 +20,7 @@ from hanami_jupyter.protocol.hanami_messages_pb2 import (
     ClusterIO_Message,
 )
 
-from .clusters import Direct
+from .clusters import MAX_WIDTH, Direct
 from .errors import RefusalError, bad, sentence
 from .service import Service
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .websockets import Socket
 
 _LOOK = 0.05  # seconds between two looks whether the engine is ready
+_SMALL = 65_536  # bytes of a frame that the event loop may take
 _QUICK = 0.002  # seconds: longer rounds leave the event loop
 
 
@@ -104,6 +105,8 @@ TAKEN, TRAINED = _acknowledgement(last=False), _acknowledgement(last=True)
 def round_trip(link: Direct, frame: bytes) -> list[bytes]:
     """Do what one frame asks for and return the frames of the answer."""
     message, values = decode(frame)
+    if len(values) > MAX_WIDTH:
+        raise bad(f"{len(values)} values are too many for one hexagon. The limit is {MAX_WIDTH}.")
     if message.targetBufferType not in (INPUT, EXPECTED):
         raise bad("targetBufferType must be INPUT (0) or EXPECTED (2).")
     with link.session() as session:
@@ -140,14 +143,15 @@ async def talk(service: Service, uuid: str, socket: Socket) -> None:
             while True:
                 frame, _text = await socket.read()
                 try:
-                    if quick and link.ready:
+                    if quick and link.ready and len(frame) <= _SMALL:
                         answers, seconds = timed(link, frame)
                     else:
                         answers, seconds = await loop.run_in_executor(None, timed, link, frame)
                 except (RefusalError, ValueError) as error:
                     await socket.write_error(sentence(error))
                     continue
-                quick = seconds < _QUICK
+                # a message that only fills a buffer says nothing of the cycle that follows
+                quick = seconds < _QUICK and (quick or answers[0] is not TAKEN)
                 for answer in answers:
                     await socket.write(answer)
     finally:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from hanami_jupyter.protocol.processes import lives
+
 from . import files
 from .service import Service
 
@@ -39,22 +41,12 @@ def living(folder: Path) -> bool:
     """Tell whether anybody holds a lease; leases of processes that are gone are removed."""
     found = False
     for path in folder.iterdir():
-        if path.name == FOREVER or _alive(path.name):
+        if path.name == FOREVER or lives(path.name):
             found = True
         else:
             with suppress(OSError):
                 path.unlink()
     return found
-
-
-def _alive(name: str) -> bool:
-    """Tell whether the process of a lease ``PID-STARTED`` still exists."""
-    pid, _, started = name.partition("-")
-    try:
-        process = psutil.Process(int(pid))
-        return f"{process.create_time():.2f}" == started and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, ValueError, OverflowError):
-        return False
 
 
 async def watch(folder: Path, leave: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -33,6 +34,14 @@ def bad(message: str) -> RefusalError:
 def missing(kind: str, uuid: str, word: str = "uuid") -> RefusalError:
     """Return the refusal of a request about a thing that does not exist or is not the caller's (404)."""
     return RefusalError(404, f"{kind} with {word} '{uuid}' not found")
+
+
+def damaged(path: Path, what: str = "damaged") -> RefusalError:
+    """Return the refusal of what a file of the data folder forbids that is not what it was (500)."""
+    kind = path.parent.name.rstrip("s")
+    return RefusalError(
+        500, f"The file of {kind} '{path.stem}' is {what}. Restore it from a copy, or delete the {kind}."
+    )
 
 
 def conflict(message: str) -> RefusalError:

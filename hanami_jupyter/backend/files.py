@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .errors import damaged
 
 
 @contextmanager
@@ -36,6 +38,13 @@ def write(path: Path, data: bytes, *, private: bool = False) -> None:
     with os.fdopen(handle, "wb") as file:
         file.write(data)
     beside.replace(path)
+
+
+def sweep(folder: Path, known: Set[str]) -> None:
+    """Remove what an end in the middle has left: files that were not whole yet, or no longer wanted."""
+    for path in folder.iterdir():
+        if path.name not in known:
+            path.unlink()
 
 
 def header(dtype: npt.DTypeLike, rows: int, columns: int) -> bytes:
@@ -76,9 +85,19 @@ def new_matrix(path: Path, rows: int, columns: int) -> Iterator[npt.NDArray[np.f
 
 
 def open_matrix(path: Path) -> npt.NDArray[Any]:
-    """Return the matrix of a .npy file as a read-only memory map."""
+    """Return the matrix of a .npy file as a read-only memory map.
+
+    Raises
+    ------
+    RefusalError
+        With the name of what it belongs to, if the file is missing or damaged.
+    """
     try:
         matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:  # an empty one cannot be mapped
-        matrix = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise damaged(path, "missing") from None
+    except Exception:  # noqa: BLE001 - numpy reads the header as Python text, and fails in as many ways
+        raise damaged(path) from None
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2:
+        raise damaged(path)
     return matrix

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import psutil
 
 from . import files
-from .errors import RefusalError
+from .errors import RefusalError, damaged
 
 if TYPE_CHECKING:  # importing the engine takes a second: only the warm-up and the workers do it
     from hanami_jupyter.engine import Cluster, Control
@@ -54,6 +54,8 @@ class Column:
     def open(self, rows: int) -> npt.NDArray[Any]:
         """Return the first rows, memory-mapped."""
         matrix: npt.NDArray[Any] = files.open_matrix(self.path)[:rows, self.start : self.end]
+        if matrix.shape != (rows, self.end - self.start):
+            raise damaged(self.path)
         return matrix
 
 
@@ -415,6 +417,12 @@ def engine_info(cluster: Cluster) -> dict[str, Any]:
         "outputs": cluster.outputs,
         **cluster.metrics(),
     }
+
+
+def check_start(snapshot: bytes) -> None:
+    """Refuse, after a look at its beginning, what is no snapshot."""
+    if not snapshot.startswith(b"hanami-cluster-"):
+        raise ValueError("This is no snapshot of a cluster that this version can read.")
 
 
 def read_snapshot(snapshot: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with the limits it lacks: size and time of a request's head, form of its target."""
+"""uvicorn's protocols with the limits they lack: of a request's head, of what a peer may make us keep."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 MAX_HEAD = 65_536  # bytes kept of a request line and headers; the application refuses beyond 8 KiB
+MAX_PIECES = 65_536  # frames of one websocket message
 HEAD_SECONDS = 30.0  # time for a request's head to arrive
 _OLD = (
     b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\n"
@@ -76,3 +79,49 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
             return
         super().handle_websocket_upgrade()
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """One websocket."""
+
+    _pieces = 0
+
+    def pause_writing(self) -> None:
+        """Read no more from a peer that does not read: every ping of his would be answered into memory."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on reading."""
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def handle_text(self, event: Frame) -> None:
+        """Begin a text message."""
+        self._pieces = 0
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Begin a binary message."""
+        self._pieces = 0
+        super().handle_bytes(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Go on with a message, which may come in many pieces but not in endless ones."""
+        self._pieces += 1
+        if self._pieces > MAX_PIECES:
+            self.transport.abort()
+            return
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on; text that is none ends the connection, without a word in the log."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()

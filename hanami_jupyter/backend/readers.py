@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
+import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +23,12 @@ from . import files
 
 DIGITS = 10
 _CHUNK = 1 << 23  # bytes handled at once
+_TEXT = 1 << 16  # bytes of text turned into numbers at once: the interpreter stands still meanwhile
+MOST_COLUMNS = 1 << 20  # values a row
+MAX_LINE = 1 << 24  # bytes of one line of a CSV file
 _NAME = re.compile(NAME)
 _NAMING = "A name begins with a letter and holds letters, digits, '_', '-' and spaces."
+_NO_ARRAY = "The file is not a whole .npy file of numbers. Write it with numpy.save."
 _WORDS = {"true": 1.0, "false": 0.0}
 
 
@@ -48,16 +56,18 @@ def read_mnist(images: Path, labels: Path, target: Path) -> dict[str, Any]:
             raise ValueError(
                 f"There are {rows} images but {count} labels. Upload two files that belong together."
             )
-        digits = np.frombuffer(label_file.read(), np.uint8)
-        if digits.max(initial=0) >= DIGITS:
-            row = int(np.argmax(digits >= DIGITS))
-            raise ValueError(f"The label of row {row} is {digits[row]}, but labels are 0 to 9.")
         pixels = height * width
+        _check_width(pixels)
         with files.aside(target) as out:
             out.write(files.header(np.uint8, rows, pixels + DIGITS))
             step = max(1, _CHUNK // (pixels + DIGITS))
             for first in range(0, rows, step):
-                part = digits[first : first + step]
+                part = np.frombuffer(label_file.read(step), np.uint8)
+                if part.max() >= DIGITS:
+                    row = int(np.argmax(part >= DIGITS))
+                    raise ValueError(
+                        f"The label of row {first + row} is {part[row]}, but labels are 0 to {DIGITS - 1}."
+                    )
                 block = np.zeros((len(part), pixels + DIGITS), np.uint8)
                 block[:, :pixels] = np.frombuffer(picture_file.read(len(part) * pixels), np.uint8).reshape(
                     len(part), pixels
@@ -77,6 +87,27 @@ def _idx_header(file: IO[bytes], path: Path, kind: idx.Kind) -> tuple[int, ...]:
     return sizes
 
 
+def _check_width(columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise ValueError(f"A row has {columns} values, and {MOST_COLUMNS} is the limit.")
+
+
+class _Lines(io.FileIO):
+    """A file of lines of bearable length: nobody makes the server read gigabytes to find the end of one."""
+
+    _open = 0  # bytes since the last end of a line
+
+    def readinto(self, buffer: Any) -> int:
+        """Read, and look for ends of lines."""
+        count = super().readinto(buffer) or 0
+        data = bytes(memoryview(buffer)[:count])
+        end = max(data.rfind(b"\n"), data.rfind(b"\r"))
+        self._open = self._open + count if end < 0 else count - end - 1
+        if self._open > MAX_LINE:
+            raise ValueError(f"The CSV file has a line of more than {MAX_LINE} bytes.")
+        return count
+
+
 def read_csv(source: Path, target: Path) -> dict[str, Any]:
     """Write the columns of a CSV file with a header line as one float32 matrix.
 
@@ -86,7 +117,8 @@ def read_csv(source: Path, target: Path) -> dict[str, Any]:
         In one sentence, with row (the first one behind the header is 1) and column.
     """
     try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
+        source_lines = io.BufferedReader(_Lines(source), 1 << 18)
+        with io.TextIOWrapper(source_lines, encoding="utf-8-sig", newline="") as file:
             names = _csv_header(file)
             with files.aside(target) as out:
                 start = files.header(np.float32, 10**12, len(names))
@@ -115,21 +147,24 @@ def _padded(start: bytes, size: int) -> bytes:
 
 
 def _csv_header(file: IO[str]) -> list[str]:
-    first = file.readline(1 << 20)
+    first = file.readline()
     if not first.strip():
         raise ValueError("The CSV file does not begin with a header line.")
     names = [name.strip() for name in next(csv.reader([first], strict=True))]
+    _check_width(len(names))
+    seen: set[str] = set()
     for number, name in enumerate(names, 1):
         if not _NAME.fullmatch(name):
             raise ValueError(f"The header calls column {number} '{name[:80]}'. {_NAMING}")
-        if names.index(name) != number - 1:
-            raise ValueError(f"The header names column '{name}' twice.")
+        if name in seen:
+            raise ValueError(f"The header names column '{name[:80]}' twice.")
+        seen.add(name)
     return names
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
     """Give lines until enough for one block."""
-    return iter(file.readlines(_CHUNK))
+    return iter(file.readlines(_TEXT))
 
 
 def _numbers(lines: Sequence[str], names: Sequence[str], before: int) -> npt.NDArray[np.float32]:
@@ -188,6 +223,8 @@ def check_columns(columns: Sequence[Any]) -> dict[str, int]:
             raise ValueError(f"Column {number} is called '{name[:80]}'. {_NAMING}")
         if name in widths:
             raise ValueError(f"Column '{name}' is named twice.")
+        if width > MOST_COLUMNS:
+            raise ValueError(f"Column '{name}' is too wide: {MOST_COLUMNS} values a row is the limit.")
         widths[name] = width
     if not widths:
         raise ValueError("'columns' is empty. Name at least one column.")
@@ -202,28 +239,73 @@ def read_array(source: Path, widths: Mapping[str, int], target: Path) -> dict[st
     ValueError
         In one sentence, with row and column where there is one.
     """
+    with source.open("rb", buffering=0) as file:
+        array = _npy_header(file)
+        rows, columns = array.shape[0], math.prod(array.shape[1:])
+        if rows * columns == 0 or columns != sum(widths.values()):
+            raise ValueError(
+                f"The array has {rows} rows of {columns} values, but 'columns' names"
+                f" {sum(widths.values())} values a row."
+            )
+        _check_width(columns)
+        dtype = np.uint8 if array.dtype in (np.uint8, np.bool_) else np.float32
+        step = max(1, _CHUNK // (columns * 4))
+        with files.aside(target) as out:
+            out.write(files.header(dtype, rows, columns))
+            for first in range(0, rows, step):
+                with np.errstate(over="ignore"):
+                    block = np.ascontiguousarray(array.read(first, min(step, rows - first)), dtype)
+                _check_finite(block, first, widths)
+                out.write(block.data)
+    return describe(widths, rows)
+
+
+@dataclass(frozen=True)
+class _Array:
+    """The array of a .npy file, read by rows: a memory map would count as the server's memory."""
+
+    file: io.FileIO
+    start: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    by_column: bool
+
+    def read(self, first: int, count: int) -> npt.NDArray[Any]:
+        """Return some rows."""
+        size, columns = self.dtype.itemsize, math.prod(self.shape[1:])
+        if not self.by_column or len(self.shape) == 1:
+            return self._values(first * columns * size, count * columns).reshape(count, columns)
+        places = (size * (column * self.shape[0] + first) for column in range(columns))
+        return np.stack([self._values(place, count) for place in places], axis=1)
+
+    def _values(self, place: int, count: int) -> npt.NDArray[Any]:
+        self.file.seek(self.start + place)
+        data = self.file.read(count * self.dtype.itemsize)
+        while len(data) < count * self.dtype.itemsize:  # an unbuffered file may give less than asked for
+            more = self.file.read(count * self.dtype.itemsize - len(data))
+            if not more:
+                raise ValueError(_NO_ARRAY)
+            data += more
+        return np.frombuffer(data, self.dtype)
+
+
+def _npy_header(file: io.FileIO) -> _Array:
     try:
-        array: npt.NDArray[Any] = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError):
-        raise ValueError("The file is not a whole .npy file of numbers. Write it with numpy.save.") from None
-    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "biuf":
+        version = np.lib.format.read_magic(file)
+        formats = np.lib.format
+        read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
+        shape, by_column, dtype = read(file)
+        plain = not dtype.hasobject and all(type(length) is int and length >= 0 for length in shape)
+    except Exception:  # noqa: BLE001 - numpy reads it as Python text, and fails in as many ways
+        raise ValueError(_NO_ARRAY) from None
+    if not plain:
+        raise ValueError(_NO_ARRAY)
+    if len(shape) not in (1, 2) or dtype.kind not in "biuf":
         raise ValueError("The array must hold real numbers in one or two dimensions (rows, columns).")
-    array = array.reshape(len(array), -1) if array.size else array.reshape(0, 0)
-    if len(array) == 0 or array.shape[1] != sum(widths.values()):
-        raise ValueError(
-            f"The array has {len(array)} rows of {array.shape[1]} values, but 'columns' names"
-            f" {sum(widths.values())} values a row."
-        )
-    dtype = np.uint8 if array.dtype in (np.uint8, np.bool_) else np.float32
-    step = max(1, _CHUNK // (array.shape[1] * 4))
-    with files.aside(target) as out:
-        out.write(files.header(dtype, *array.shape))
-        for first in range(0, len(array), step):
-            with np.errstate(over="ignore"):
-                block = np.ascontiguousarray(array[first : first + step], dtype)
-            _check_finite(block, first, widths)
-            out.write(block.data)
-    return describe(widths, len(array))
+    start = file.tell()
+    if start + math.prod(shape) * dtype.itemsize != os.fstat(file.fileno()).st_size:
+        raise ValueError(_NO_ARRAY)
+    return _Array(file, start, dtype, shape, by_column)
 
 
 def _check_finite(block: npt.NDArray[Any], first: int, widths: Mapping[str, int]) -> None:

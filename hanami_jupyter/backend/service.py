@@ -24,7 +24,8 @@ from .uploads import Uploads
 log = logging.getLogger(__name__)
 
 CREATOR = "HANAMI_INIT"
-_FOLDERS = ("datasets", "clusters", "checkpoints", "uploads", "leases")
+_CONTENT = ("datasets", "clusters", "checkpoints")
+_FOLDERS = (*_CONTENT, "uploads", "leases")
 
 
 class Service:
@@ -50,6 +51,7 @@ class Service:
         self._lock = _prepare(self.folder, private=config.embedded)
         try:
             rules = policy.load(config.policies)
+            _check_whole(self.folder)
             self.store = Store(self.folder / "hanami.db")
             self.accounts = Accounts(self.store, config, rules)
             self.admin = self._first_admin(environment)
@@ -93,16 +95,17 @@ class Service:
         known = next((found for found in admins if found.id == user), None)
         secret = password or secrets.token_urlsafe(24)
         hashed = self.accounts.passwords.hash(secret)
+        if not embedded and password is None and known is None:
+            # before the account: an end in between must not leave one whose password nobody knows
+            path = self.folder / "first-admin.json"
+            files.write(path, json.dumps({"user": user, "password": secret}).encode(), private=True)
+            log.warning("The first admin's password was generated", extra={"user": user, "file": path.name})
         if known is not None:
             store.set_password(user, hashed)
         elif not store.add_user(user, name, CREATOR, is_admin=True, password_hash=hashed):
             raise ConfigError(
                 f"User '{user}' exists and is no admin. Set HANAMI_ADMIN_USER_ID to another name."
             )
-        if not embedded and password is None:
-            path = self.folder / "first-admin.json"
-            files.write(path, json.dumps({"user": user, "password": secret}).encode(), private=True)
-            log.warning("The first admin's password was generated", extra={"user": user, "file": path.name})
         return user, secret
 
 
@@ -125,6 +128,15 @@ def _prepare(folder: Path, *, private: bool) -> IO[bytes]:
             f"The folder '{folder}' is in use by another backend. Stop that one first."
         ) from None
     return lock
+
+
+def _check_whole(folder: Path) -> None:
+    """Refuse a folder whose database is missing: what it does not know would be removed."""
+    if not (folder / "hanami.db").exists() and any(any((folder / name).iterdir()) for name in _CONTENT):
+        raise StoreError(
+            f"The folder '{folder}' holds datasets, clusters or checkpoints, but no database 'hanami.db'."
+            " Restore it, or start with an empty folder."
+        )
 
 
 def _lock(file: IO[bytes]) -> None:

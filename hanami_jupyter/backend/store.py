@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 VERSION = 1
 LOG_ROWS = 200_000  # rows kept of each log
+LOG_STEP = 1000  # rows after which the oldest ones are dropped
 Resource = Literal["clusters", "datasets", "checkpoints"]
+Log = Literal["audit_log", "error_log"]
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -242,11 +244,8 @@ class Store:
             raise StoreError(
                 f"The database has version {found}, this program reads {VERSION}. Use the one that wrote it."
             )
-        for table in ("audit_log", "error_log"):
-            self._db.execute(
-                f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?",  # noqa: S608 - fixed names
-                (LOG_ROWS,),
-            )
+        self._shorten("audit_log")
+        self._shorten("error_log")
 
     def close(self) -> None:
         """Close the file."""
@@ -380,19 +379,27 @@ class Store:
     def delete_project(self, project_id: str) -> list[str]:
         """Delete an empty project and its assignments; return what it still holds otherwise."""
         with self.transaction():
-            held = [
-                f"{row['kind']} '{row['name']}'"
-                for row in self._all(
-                    "SELECT 'cluster' AS kind, name FROM clusters WHERE project_id = :id"
-                    " UNION ALL SELECT 'dataset', name FROM datasets WHERE project_id = :id"
-                    " UNION ALL SELECT 'checkpoint', name FROM checkpoints WHERE project_id = :id",
-                    {"id": project_id},
-                )
-            ]
+            held = self._held("project_id", project_id)
             if not held:
                 self._run("DELETE FROM assignments WHERE project_id = ?", (project_id,))
                 self._run("DELETE FROM projects WHERE id = ?", (project_id,))
             return held
+
+    def owned(self, user_id: str) -> list[str]:
+        """Return what belongs to an id that is no user's any more."""
+        return [] if self.user(user_id) else self._held("owner_id", user_id)
+
+    def _held(self, column: Literal["project_id", "owner_id"], value: str) -> list[str]:
+        """Return kinds and names of what belongs to a project or user."""
+        kinds = ("cluster", "dataset", "checkpoint")
+        return [
+            f"{kind} '{row['name']}'"
+            for kind in kinds
+            for row in self._all(
+                f"SELECT name FROM {kind}s WHERE {column} = ? ORDER BY number",  # noqa: S608 - fixed names
+                (value,),
+            )
+        ]
 
     # -- clusters, datasets, checkpoints
 
@@ -406,6 +413,10 @@ class Store:
                 caller.scope,
             )
         ]
+
+    def uuids(self, table: Resource) -> list[str]:
+        """Return the ids of all clusters, datasets or checkpoints."""
+        return [row["uuid"] for row in self._all(f"SELECT uuid FROM {table}")]  # noqa: S608 - fixed names
 
     def _resource(self, table: Resource, uuid: str, caller: Caller | None) -> sqlite3.Row | None:
         if caller is None:
@@ -645,20 +656,35 @@ class Store:
 
     def audit(self, user_id: str, endpoint: str, method: str) -> None:
         """Note a request."""
-        self._run(
+        self._note(
+            "audit_log",
             "INSERT INTO audit_log (created_at, user_id, endpoint, request_type) VALUES (?, ?, ?, ?)",
             (now(), user_id, endpoint, method),
         )
 
     def error(self, user_id: str, component: str, context: str, values: str, message: str) -> None:
         """Note an error."""
-        self._run(
+        self._note(
+            "error_log",
             "INSERT INTO error_log (created_at, user_id, component, context, input_values, message)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (now(), user_id, component, context, values, message),
         )
 
-    def log(self, table: Literal["audit_log", "error_log"], user_id: str | None, page: int, size: int) -> Any:
+    def _note(self, table: Log, statement: str, values: tuple[str, ...]) -> None:
+        """Add a row to a log; now and then drop the oldest ones."""
+        with self._lock:
+            number = self._db.execute(statement, values).lastrowid or 0
+            if number % LOG_STEP == 0:
+                self._shorten(table)
+
+    def _shorten(self, table: Log) -> None:
+        self._db.execute(
+            f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?",  # noqa: S608 - fixed names
+            (LOG_ROWS,),
+        )
+
+    def log(self, table: Log, user_id: str | None, page: int, size: int) -> Any:
         """Return a page of a log, oldest first, without the row numbers."""
         rows = self._all(
             f"SELECT * FROM {table} WHERE :user IS NULL OR user_id = :user"  # noqa: S608 - fixed names

@@ -22,6 +22,7 @@ from .errors import bad, disk_full, missing, sentence
 from .store import Caller, CheckpointRow, DatasetRow, Store, UploadRow
 
 _AHEAD = 4 << 20  # bytes of pieces waiting for the disk, per connection
+_MOST_GAPS = 65_536  # between the pieces of one file
 _INVALID = "Got invalid FileUpload-Message"
 _READERS = {"mnist": ("input", "label"), "csv": ("input",), "array": ("input",)}
 _LABELS = {"input": "Input-data", "label": "Label-data"}
@@ -83,6 +84,9 @@ class OpenFile:
             return sentence(error)
         with self.lock:
             self.received.add(position, position + len(data))
+            if len(self.received.intervals) > _MOST_GAPS:
+                self.received = Received()
+                return "The pieces leave too many gaps between them. Send the file from its beginning on."
         return ""
 
     def _make_room(self) -> None:
@@ -126,13 +130,9 @@ class Uploads:
         self._open: dict[str, OpenFile] = {}
         self._finishing: set[str] = set()
         self._lock = threading.Lock()
-        known = {row.uuid for row in store.uploads()}
-        for path in (
-            *(p for p in self._uploads.iterdir() if p.name not in known),
-            *self.datasets.glob("*.part"),
-            *self.checkpoints.glob("*.part"),
-        ):
-            path.unlink()
+        files.sweep(self._uploads, {row.uuid for row in store.uploads()})
+        files.sweep(self.datasets, {f"{uuid}.npy" for uuid in store.uuids("datasets")})
+        files.sweep(self.checkpoints, {f"{uuid}.cluster" for uuid in store.uuids("checkpoints")})
 
     # -- beginning
 
@@ -250,6 +250,8 @@ class Uploads:
             raise missing("Data-set", row.uuid)
 
     def _finish_checkpoint(self, uuid: str, path: Path) -> None:
+        with path.open("rb") as file:  # before gigabytes of something else are read
+            hosts.check_start(file.read(64))
         data = path.read_bytes()
         hosts.read_snapshot(data)
         files.write(self.checkpoints / f"{uuid}.cluster", data)

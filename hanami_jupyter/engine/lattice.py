@@ -51,7 +51,8 @@ class Lattice:
         """
         steps = template.settings.max_connection_distance
         fed, read = set(template.inputs.values()), set(template.outputs.values())
-        near = {a: within(a, steps, set(template.hexagons)) for a in template.hexagons}
+        known = set(template.hexagons)
+        near = {a: within(a, steps, known) for a in template.hexagons}
         depth = _depths(near, fed, read)
         order = {place: number for number, place in enumerate(template.hexagons)}
         hidden = [place for place in template.hexagons if place not in fed | read and place in depth]
@@ -61,12 +62,17 @@ class Lattice:
         chance = np.zeros((len(places), len(places)), np.float32)
         leads = np.zeros((len(places), len(template.outputs)), np.bool_)
         leads[first_output:] = np.eye(len(template.outputs), dtype=np.bool_)
+        useful = [node >= first_output for node in range(len(places))]
+        nodes: dict[Position, list[int]] = {}
+        for b in range(first_hidden, len(places)):
+            nodes.setdefault(places[b], []).append(b)
         for a in range(first_output - 1, -1, -1):
-            for b in range(max(a + 1, first_hidden), len(places)):
-                length = near[places[a]].get(places[b])
-                if length is not None and leads[b].any():
-                    chance[a, b] = 0.5 ** min(length - 1, 60)
-                    leads[a] |= leads[b]
+            for place, length in near[places[a]].items():
+                for b in nodes.get(place, ()):
+                    if b > a and useful[b]:
+                        chance[a, b] = 0.5 ** min(length - 1, 60)
+                        leads[a] |= leads[b]
+                        useful[a] = True
         total = chance.sum(axis=1, keepdims=True)
         np.divide(chance, total, out=chance, where=total > 0)
         return cls(

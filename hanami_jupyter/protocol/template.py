@@ -15,7 +15,11 @@ SETTINGS = ("neuron_cooldown", "refractory_time", "max_connection_distance", "en
 KEYWORDS = frozenset((*BLOCKS, *SETTINGS, "axons", "true", "false", "True", "False"))
 MAX_NAME = 254
 MAX_INT = 2**31 - 1
+MAX_HEXAGONS = 2000
+MAX_PROBLEMS = 100  # noted of one text
 NO_COOLDOWN = 1e30
+_DIGITS = 100  # of a number that is read at all
+_SHOWN = 80  # characters of one token in a sentence
 _LONG = 4  # steps from which a walk over all places costs more than measuring each hexagon
 
 _TOKEN = re.compile(
@@ -254,7 +258,8 @@ class _Reader:
         ):
             self._block(name, block)
         if self.token.kind != "end":
-            self._note(self.token, f"'{self.token.text}' stands behind the end of the template. Remove it.")
+            shown = _short(self.token.text)
+            self._note(self.token, f"'{shown}' stands behind the end of the template. Remove it.")
         self._check()
         if self.problems:
             raise TemplateError(sorted(self.problems, key=lambda problem: problem.start))
@@ -274,10 +279,13 @@ class _Reader:
         return self.tokens[self.at]
 
     def _note(self, token: _Token, message: str, *, warning: bool = False) -> None:
+        notes = self.warnings if warning else self.problems
+        if len(notes) >= MAX_PROBLEMS:
+            return
         before = self.text[: token.start]
         column = token.start - (before.rfind("\n") + 1) + 1
         problem = Problem(message, token.start, max(token.end, token.start), before.count("\n") + 1, column)
-        (self.warnings if warning else self.problems).append(problem)
+        notes.append(problem)
 
     def _fail(self, expected: str) -> _SyntaxProblemError:
         token = self.token
@@ -286,7 +294,7 @@ class _Reader:
         elif token.kind == "end":
             self._note(token, f"The template ends where {expected} should stand.")
         else:
-            self._note(token, f"'{token.text}' stands where {expected} should stand.")
+            self._note(token, f"'{_short(token.text)}' stands where {expected} should stand.")
         return _SyntaxProblemError()
 
     def _whole(self, first: _Token) -> _Token:
@@ -324,7 +332,8 @@ class _Reader:
     def _block(self, name: str, read: Callable[[], None]) -> None:
         try:
             if self.token.text != name == self._block_here():
-                self._note(self.token, f"'{self.token.text}' is not known here. Did you mean '{name}'?")
+                shown = _short(self.token.text)
+                self._note(self.token, f"'{shown}' is not known here. Did you mean '{name}'?")
                 self.at += 1
             else:
                 self._take("word", f"'{name}:'", name)
@@ -368,7 +377,7 @@ class _Reader:
         except _SyntaxProblemError:
             return
         if token.text != "1":
-            self._note(token, f"Version {token.text} is not known. Write 'version: 1'.")
+            self._note(token, f"Version {_short(token.text)} is not known. Write 'version: 1'.")
 
     def _settings(self) -> None:
         values: dict[str, float | bool] = {}
@@ -376,7 +385,8 @@ class _Reader:
         def read() -> None:
             key = self._take("word", "a setting, such as 'refractory_time: 1'")
             if key.text not in SETTINGS:
-                self._note(key, f"Setting '{key.text}' is not known. Use one of {', '.join(SETTINGS)}.")
+                shown = _short(key.text)
+                self._note(key, f"Setting '{shown}' is not known. Use one of {', '.join(SETTINGS)}.")
                 self._recover(key.line)
                 return
             self._take("mark", f"':' after '{key.text}'", ":")
@@ -400,11 +410,11 @@ class _Reader:
             self._take("number", "a number without exponent, such as 10000000.0")
             value = float(token.text)
             if not 1.0 < value < math.inf:
-                self._note(token, f"neuron_cooldown is {token.text}, but must be greater than 1.")
+                self._note(token, f"neuron_cooldown is {_short(token.text)}, but must be greater than 1.")
             return value
         number = self._integer("a whole number, at least 1")
         if number < 1:
-            self._note(token, f"{key} is {token.text}, but must be at least 1.")
+            self._note(token, f"{key} is {_short(token.text)}, but must be at least 1.")
         return number
 
     def _integer(self, expected: str) -> int:
@@ -412,9 +422,9 @@ class _Reader:
         if "." in token.text:
             self.at -= 1
             raise self._fail(expected)
-        value = int(token.text)
+        value = int(token.text) if len(token.text) < _DIGITS else MAX_INT + 1
         if abs(value) > MAX_INT:
-            self._note(token, f"{token.text} is too large. The limit is {MAX_INT}.")
+            self._note(token, f"{_short(token.text)} is too large. The limit is {MAX_INT}.")
         return value
 
     def _position(self) -> Position:
@@ -437,6 +447,10 @@ class _Reader:
                 self._note(self._whole(first), f"Hexagon {place}. Remove one.")
             seen.setdefault(position, first.line)
             self.hexagons.append(position)
+        if len(self.hexagons) > MAX_HEXAGONS:
+            self._note(
+                self.token, f"The template has {len(self.hexagons)} hexagons. The limit is {MAX_HEXAGONS}."
+            )
 
     def _ends(self, kind: str) -> Callable[[], None]:
         """Return the reader of the inputs or of the outputs block."""
@@ -447,7 +461,7 @@ class _Reader:
             if name.text in KEYWORDS:
                 self.at -= 1
                 raise self._fail(f"the name of an {kind} that is no keyword")
-            self._take("mark", f"':' after '{name.text}'", ":")
+            self._take("mark", f"':' after '{_short(name.text)}'", ":")
             position = self._position()
             if len(name.text) > MAX_NAME:
                 self._note(name, f"The name has {len(name.text)} characters. The limit is {MAX_NAME}.")
@@ -483,6 +497,8 @@ class _Reader:
                     self._note(token, f"Hexagon {place} is already {kind} '{used[position]}'. Move one.")
                 names.add(name)
                 used.setdefault(position, name)
+        if self.problems:
+            return
         fed = {position for _, position, _ in self.inputs}
         for name, position, token in self.outputs:
             if position in fed:
@@ -491,14 +507,13 @@ class _Reader:
 
     def _check_reach(self, fed: set[Position], known: set[Position]) -> None:
         """Warn of outputs that no path of the allowed step length connects to an input."""
-        reached, frontier = set(fed), list(fed)
-        while frontier:
-            for step in within(frontier.pop(), self.settings.max_connection_distance, known):
-                if step not in reached:
-                    reached.add(step)
-                    frontier.append(step)
+        unknown, frontier = known - fed, list(fed)
+        while frontier and unknown:
+            found = within(frontier.pop(), self.settings.max_connection_distance, unknown)
+            unknown.difference_update(found)
+            frontier += found
         for name, position, token in self.outputs:
-            if position not in reached:
+            if position in unknown:
                 self._note(
                     token,
                     f"No path leads from an input to output '{name}'. Add hexagons between them, "
@@ -544,6 +559,10 @@ def distance(one: Position, other: Position) -> int:
     rows, layers = other[1] - one[1], other[2] - one[2]
     columns = (other[0] - other[1] // 2) - (one[0] - one[1] // 2)
     return (abs(columns + rows) + abs(columns) + abs(layers - rows) + abs(layers)) // 2
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _comma(position: Position) -> str:

@@ -23,6 +23,7 @@ import pytest
 import trustme
 import websocket
 
+from hanami_jupyter.protocol import processes
 from tests.backend.conftest import ADMIN, CHEAP, PASSWORD, Backend, Client, digits, idx, running, until
 
 GENERATED = {"HANAMI_ADMIN_PASSWORD": "", "HANAMI_ADMIN_USER_ID": ""}
@@ -206,7 +207,7 @@ def test_clean_stop(folder: Path) -> None:
 
 
 def lease(folder: Path, process: psutil.Process) -> Path:
-    path = folder / "leases" / f"{process.pid}-{process.create_time():.2f}"
+    path = folder / "leases" / processes.mark(process.pid)
     path.touch()
     return path
 

@@ -109,7 +109,7 @@ def test_histories() -> None:
 
 
 def test_csv_chunks_keep_their_row_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "_CHUNK", 64)
+    monkeypatch.setattr(readers, "_TEXT", 64)
     source, target = tmp_path / "a.csv", tmp_path / "a.npy"
     source.write_text("aa,bb\n" + "".join(f"{i},{i % 2}\n" for i in range(1000)))
     assert readers.read_csv(source, target)["number_of_rows"] == 1000

@@ -14,13 +14,16 @@ from hanami_jupyter.backend.store import Caller
 # anything else on a thread
 Handler = Callable[[Service, Caller, dict[str, Any]], Any]
 HANDLERS: dict[tuple[str, str], Handler] = {}
+SLOW: set[tuple[str, str]] = set()  # have threads of their own, so that the others never wait for them
 
 
-def route(method: str, path: str) -> Callable[[Handler], Handler]:
-    """Register the handler of an endpoint."""
+def route(method: str, path: str, *, slow: bool = False) -> Callable[[Handler], Handler]:
+    """Register the handler of an endpoint; ``slow`` if it may take seconds."""
 
     def register(handler: Handler) -> Handler:
         HANDLERS[method, path] = handler
+        if slow:
+            SLOW.add((method, path))
         return handler
 
     return register

@@ -54,9 +54,17 @@ async def create_user(service: Service, caller: Caller, values: dict[str, Any]) 
     """Create an account."""
     password_hash = await service.accounts.passwords.hash_later(values["password"])
     user_id = values["id"]
-    if not service.store.add_user(
-        user_id, values["name"], caller.user_id, is_admin=values["is_admin"], password_hash=password_hash
-    ):
+    with service.store.transaction():
+        held = service.store.owned(user_id)
+        added = not held and service.store.add_user(
+            user_id, values["name"], caller.user_id, is_admin=values["is_admin"], password_hash=password_hash
+        )
+    if held:
+        raise conflict(
+            f"An earlier user '{user_id}' has left {_some(held)}, which would be this one's. Delete these"
+            " first, or give another id."
+        )
+    if not added:
         raise conflict(f"A user with the id '{user_id}' exists already. Give another id.")
     return _user(service, user_id).answer()
 
@@ -145,9 +153,13 @@ def delete_project(service: Service, caller: Caller, values: dict[str, Any]) -> 
     project = get_project(service, caller, values)
     held = service.store.delete_project(project["id"])
     if held:
-        shown = ", ".join(held[:20]) + (f" and {len(held) - 20} more" if len(held) > 20 else "")
-        raise conflict(f"Project with id '{project['id']}' still holds {shown}. Delete these first.")
+        raise conflict(f"Project with id '{project['id']}' still holds {_some(held)}. Delete these first.")
     return {}
+
+
+def _some(held: list[str]) -> str:
+    """Return the first names of many."""
+    return ", ".join(held[:20]) + (f" and {len(held) - 20} more" if len(held) > 20 else "")
 
 
 @route("GET", "/project/all")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, StreamingResponse
 
 from hanami_jupyter.backend import files, readers
-from hanami_jupyter.backend.errors import RefusalError, bad, missing, sentence
+from hanami_jupyter.backend.errors import RefusalError, bad, damaged, missing, sentence
 from hanami_jupyter.backend.service import Service
 from hanami_jupyter.backend.store import Caller, CheckpointRow, DatasetRow
 from hanami_jupyter.protocol.endpoints import BY_KEY, DATASET_VERSION, OWNED_COLUMNS
@@ -19,8 +19,10 @@ from hanami_jupyter.protocol.endpoints import BY_KEY, DATASET_VERSION, OWNED_COL
 from . import route, table, text_json
 
 _ROWS = 100  # rows of content if nothing is said
+MAX_CHECKPOINT = 1 << 30  # bytes: it is read into memory
 MOST_VALUES = 20_000_000  # in one answer
-_PIECE = 64  # rows turned into JSON at once
+_PIECE = 50_000  # values turned into JSON at once
+_AT_ONCE = 1_000_000  # values: a longer answer goes out as it is made
 
 
 def dataset(
@@ -39,10 +41,16 @@ def dataset(
 
 def matrix(service: Service, row: DatasetRow) -> npt.NDArray[Any]:
     """Return the values of a dataset, memory-mapped."""
+    path = service.uploads.datasets / f"{row.uuid}.npy"
     try:
-        return files.open_matrix(service.uploads.datasets / f"{row.uuid}.npy")
-    except FileNotFoundError:
-        raise missing("Data-set", row.uuid) from None
+        found = files.open_matrix(path)
+    except RefusalError:
+        if service.store.dataset(row.uuid) is None:  # deleted meanwhile
+            raise missing("Data-set", row.uuid) from None
+        raise
+    if found.shape != (row.info["number_of_rows"], row.info["number_of_columns"]):
+        raise damaged(path)
+    return found
 
 
 def _begin(kind: str, *parts: str) -> Callable[[Service, Caller, dict[str, Any]], Any]:
@@ -54,6 +62,8 @@ def _begin(kind: str, *parts: str) -> Callable[[Service, Caller, dict[str, Any]]
             except ValueError as error:
                 raise bad(sentence(error)) from None
         sizes = {part: values[f"{part}_data_size"] for part in parts}
+        if kind == "checkpoint" and sizes["input"] > MAX_CHECKPOINT:
+            raise bad(f"A checkpoint of {sizes['input']} bytes is too large. The limit is {MAX_CHECKPOINT}.")
         return service.uploads.begin(caller, kind, values["name"], sizes, info)
 
     return begin
@@ -69,9 +79,9 @@ def _finish(kind: str, *parts: str) -> Callable[[Service, Caller, dict[str, Any]
 
 for _kind, _parts in (("mnist", ("input", "label")), ("csv", ("input",)), ("array", ("input",))):
     route("POST", f"/dataset/upload/{_kind}")(_begin(_kind, *_parts))
-    route("PUT", f"/dataset/upload/{_kind}")(_finish(_kind, *_parts))
+    route("PUT", f"/dataset/upload/{_kind}", slow=True)(_finish(_kind, *_parts))
 route("POST", "/checkpoint/upload")(_begin("checkpoint", "input"))
-route("PUT", "/checkpoint/upload")(_finish("checkpoint", "input"))
+route("PUT", "/checkpoint/upload", slow=True)(_finish("checkpoint", "input"))
 
 
 @route("GET", "/dataset")
@@ -109,7 +119,7 @@ def column(row: DatasetRow, name: str) -> tuple[int, int]:
     return place["column_start"], place["column_end"]
 
 
-@route("GET", "/dataset/content")
+@route("GET", "/dataset/content", slow=True)
 def content(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Return rows of one column."""
     row = dataset(service, values["uuid"], caller, "Dataset")
@@ -122,16 +132,23 @@ def content(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
         )
     if count * (end - start) > MOST_VALUES:
         raise bad(f"{count} rows of {end - start} values are too many at once. Ask for fewer rows.")
-    # piece by piece: the interpreter can turn to other requests in between
-    part = matrix(service, row)[first : first + count, start:end]
-    texts = [
-        json.dumps(part[i : i + _PIECE].astype(np.float64).tolist(), separators=(",", ":"))[1:-1]
-        for i in range(0, count, _PIECE)
-    ]
-    return text_json(f'{{"data":[{",".join(texts)}]}}')
+    pieces = _pieces(matrix(service, row)[first : first + count, start:end])
+    if count * (end - start) <= _AT_ONCE:
+        return text_json("".join(pieces))
+    return StreamingResponse(pieces, headers={"content-type": "text/json"})
 
 
-@route("GET", "/dataset/check")
+def _pieces(part: npt.NDArray[Any]) -> Iterator[str]:
+    """Give the JSON of some rows in pieces: the interpreter can turn to other requests in between."""
+    step = max(1, _PIECE // max(1, part.shape[1]))
+    yield '{"data":['
+    for i in range(0, len(part), step):
+        text = json.dumps(part[i : i + step].astype(np.float64).tolist(), separators=(",", ":"))[1:-1]
+        yield f",{text}" if i else text
+    yield "]}"
+
+
+@route("GET", "/dataset/check", slow=True)
 def check(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Compare a result with labels: the share of rows with the same largest value, in percent."""
     result = dataset(service, values["uuid"], caller, "Dataset")
@@ -208,7 +225,10 @@ def list_checkpoints(service: Service, caller: Caller, _values: dict[str, Any]) 
 def checkpoint_file(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Return a checkpoint as one file."""
     row = checkpoint(service, values["uuid"], caller)
+    path = service.uploads.checkpoints / f"{row.uuid}.cluster"
+    if not path.exists():
+        raise damaged(path, "missing")
     return FileResponse(
-        service.uploads.checkpoints / f"{row.uuid}.cluster",
+        path,
         media_type=BY_KEY["GET", "/checkpoint/file"].media,
     )

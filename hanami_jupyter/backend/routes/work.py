@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Sequence
 from typing import Any
 
-from hanami_jupyter.backend.clusters import check_hexagons
+from hanami_jupyter.backend.clusters import MAX_WIDTH, check_hexagons
 from hanami_jupyter.backend.errors import bad
 from hanami_jupyter.backend.service import Service
 from hanami_jupyter.backend.store import Caller
@@ -15,14 +15,17 @@ from hanami_jupyter.protocol.endpoints import BY_KEY, OWNED_COLUMNS
 
 from . import data, route, table
 
+MAX_TEMPLATE = 300_000
 _COLUMN = next(field for field in BY_KEY["GET", "/dataset/content"].fields if field.name == "column_name")
 
 
-@route("POST", "/cluster")
+@route("POST", "/cluster", slow=True)
 def create_cluster(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Create a cluster."""
     if not values["template"]:
         raise bad("The template is empty. Send a cluster template in base64.")
+    if len(values["template"]) > MAX_TEMPLATE:
+        raise bad(f"The template is longer than {MAX_TEMPLATE} characters of base64.")
     try:
         template = base64.b64decode(values["template"], validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
@@ -37,7 +40,7 @@ def get_cluster(service: Service, caller: Caller, values: dict[str, Any]) -> Any
     return service.clusters.answer(service.clusters.row(values["uuid"], caller))
 
 
-@route("DELETE", "/cluster")
+@route("DELETE", "/cluster", slow=True)
 def delete_cluster(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Delete a cluster with its tasks."""
     service.clusters.delete(values["uuid"], caller)
@@ -50,7 +53,7 @@ def list_clusters(service: Service, caller: Caller, _values: dict[str, Any]) -> 
     return table(OWNED_COLUMNS, service.store.visible("clusters", caller))
 
 
-@route("PUT", "/cluster/set_mode")
+@route("PUT", "/cluster/set_mode", slow=True)
 def set_mode(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Switch between tasks and direct messages."""
     row = service.clusters.set_mode(values["uuid"], caller, values["new_state"])
@@ -103,7 +106,7 @@ def _entries(given: Sequence[Any], field: str, *keys: str) -> list[list[str]]:
 
 
 def _columns(
-    service: Service, caller: Caller, given: Sequence[Any], field: str
+    service: Service, caller: Caller, given: Sequence[Any], field: str, length: int = 1
 ) -> tuple[dict[str, list[Any]], int]:
     """Return dataset and place of a column by hexagon, and the smallest number of rows."""
     found: dict[str, list[Any]] = {}
@@ -115,6 +118,11 @@ def _columns(
         start, end = data.column(row, name)
         if start == end:
             raise bad(f"Column '{name}' of dataset '{row.name}' is empty.")
+        if (end - start) * length > MAX_WIDTH:
+            raise bad(
+                f"Column '{name}' of dataset '{row.name}' brings {(end - start) * length} values a cycle."
+                f" A hexagon takes {MAX_WIDTH} at most."
+            )
         found[hexagon] = [row.uuid, start, end]
         rows.append(row.info["number_of_rows"])
     if not found:
@@ -133,7 +141,7 @@ def train(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Queue a training."""
     settled = service.clusters.settled(values["cluster_uuid"])
     row = service.clusters.row(values["cluster_uuid"], caller)
-    inputs, rows = _columns(service, caller, values["inputs"], "inputs")
+    inputs, rows = _columns(service, caller, values["inputs"], "inputs", values["time_length"])
     outputs, more = _columns(service, caller, values["outputs"], "outputs")
     if settled:
         check_hexagons(row, "input", list(inputs))
@@ -149,7 +157,7 @@ def request(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Queue a request."""
     settled = service.clusters.settled(values["cluster_uuid"])
     row = service.clusters.row(values["cluster_uuid"], caller)
-    inputs, rows = _columns(service, caller, values["inputs"], "inputs")
+    inputs, rows = _columns(service, caller, values["inputs"], "inputs", values["time_length"])
     results = _entries(values["results"], "results", "dataset_column", "hexagon_name")
     for name, _ in results:
         if not _COLUMN.matches(name):
@@ -176,7 +184,7 @@ def delete_task(service: Service, caller: Caller, values: dict[str, Any]) -> Any
     return {}
 
 
-@route("GET", "/task/all")
+@route("GET", "/task/all", slow=True)
 def list_tasks(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """List the tasks of a cluster."""
     body = [
