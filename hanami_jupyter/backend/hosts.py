@@ -387,18 +387,20 @@ class LocalDirect(Buffers):
     """Direct messages to a cluster in this process."""
 
     def __init__(self, cluster: Cluster) -> None:
+        from hanami_jupyter.engine import Single  # noqa: PLC0415
+
         super().__init__(tuple(cluster.template.inputs), tuple(cluster.template.outputs))
-        self._cluster = cluster
+        self._single = Single(cluster)
 
     def train(self) -> None:
         """Run one training cycle."""
         self.check(training=True)
-        self._cluster.train(self.inputs, self.expected)
+        self._single.train(self.inputs, self.expected)
 
     def request(self) -> Mapping[str, npt.NDArray[np.float32]]:
         """Return the values of every output."""
         self.check(training=False)
-        return answer(self._cluster, self.inputs)
+        return self._single.request(self.inputs)
 
 
 def answer(

@@ -23,6 +23,8 @@ from .vectors import BLOCK
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array] | Array
+Feed = list[tuple[Array, Array, bool]]
+"""For each input its table, the sources of its columns, and whether a row holds a whole window."""
 
 _ENTRIES = 1 << 17  # values gathered at once
 _OPENED = 4  # blocks a hexagon begins with
@@ -170,7 +172,7 @@ class Cluster:
         control.advance(0)
         if cycles <= 0:
             return 0
-        if not (_check(given, cycles + time_length - 1, control) and _check(expected, cycles, control)):
+        if not (check(given, cycles + time_length - 1, control) and check(expected, cycles, control)):
             return 0
         feed = self._feed(given, time_length, grow=True)
         for output, name in enumerate(self.template.outputs):
@@ -236,7 +238,7 @@ class Cluster:
                         f"The array for '{name}' must be float32 of shape {(cycles, self.outputs[name])}, "
                         f"but is {array.dtype} of shape {array.shape}."
                     )
-        if cycles and _check(given, cycles + time_length - 1, control):
+        if cycles and check(given, cycles + time_length - 1, control):
             self._run(self._feed(given, time_length, grow=False), cycles, control, None, answers)
         if not isinstance(inputs, Mapping) and len(self.template.outputs) == 1:
             return next(iter(answers.values()))
@@ -350,7 +352,7 @@ class Cluster:
             state[kernels.PASS_LENGTH] = max(total or cycles, cycles)
             state[kernels.PASS_DONE] = 0
 
-    def _feed(self, given: dict[str, Array], length: int, *, grow: bool) -> list[tuple[Array, Array, bool]]:
+    def _feed(self, given: dict[str, Array], length: int, *, grow: bool) -> Feed:
         feed = []
         for node, name in enumerate(self.template.inputs):
             table = given.get(name)
@@ -382,31 +384,16 @@ class Cluster:
 
     def _run(
         self,
-        feed: list[tuple[Array, Array, bool]],
+        feed: Feed,
         cycles: int,
         control: Control,
         expected: dict[str, Array] | None,
         answers: dict[str, Array],
     ) -> int:
         """Train, or answer if nothing is expected, in pieces short enough to be aborted between them."""
-        width = int(self._net.width.sum())
-        span = max(1, sum(sources.size for _, sources, _ in feed))
-        most = max(1, min(cycles, 4096, _ENTRIES // span))
-        rows = Rows(
-            1,
-            np.zeros((len(feed), most + 1), np.int64),
-            np.zeros(most * span + 1, np.int32),
-            np.zeros(most * span + 1, np.float32),
-            np.array([expected is not None and name in expected for name in self.template.outputs]),
-            np.zeros((most, width), np.float32),
-            np.zeros((most, width), np.float32),
-        )
-        net = self._net
-        resting = net._replace(
-            act=storage.aligned(net.act.shape, np.float32),
-            potential=np.zeros_like(net.potential),
-            rest=np.zeros_like(net.rest),
-        )
+        rows = self._room(feed, cycles, expected or {})
+        resting = self._resting()
+        most = len(rows.answer)
         done, size = 0, min(most, 64)
         while done < cycles and not control.aborted:
             n = min(size, cycles - done)
@@ -433,6 +420,30 @@ class Cluster:
                 size = min(most, size * 2)
         return done
 
+    def _room(self, feed: Feed, cycles: int, expected: Mapping[str, Any]) -> Rows:
+        """Return room for as many rows as are gathered at once."""
+        width = int(self._net.width.sum())
+        span = max(1, sum(sources.size for _, sources, _ in feed))
+        most = max(1, min(cycles, 4096, _ENTRIES // span))
+        return Rows(
+            1,
+            np.zeros((len(feed), most + 1), np.int64),
+            np.zeros(most * span + 1, np.int32),
+            np.zeros(most * span + 1, np.float32),
+            np.array([name in expected for name in self.template.outputs]),
+            np.zeros((most, width), np.float32),
+            np.zeros((most, width), np.float32),
+        )
+
+    def _resting(self) -> Net:
+        """Return the network as it is before any row, to answer without a change."""
+        net = self._net
+        return net._replace(
+            act=storage.aligned(net.act.shape, np.float32),
+            potential=np.zeros_like(net.potential),
+            rest=np.zeros_like(net.rest),
+        )
+
     def _parts(self, names: Mapping[str, Any]) -> list[tuple[slice, str]]:
         """Return where the outputs named stand in a row of all outputs."""
         net = self._net
@@ -442,7 +453,7 @@ class Cluster:
             if name in names
         ]
 
-    def _gather(self, feed: list[tuple[Array, Array, bool]], first: int, number: int, rows: Rows) -> None:
+    def _gather(self, feed: Feed, first: int, number: int, rows: Rows) -> None:
         at = 0
         for h, (table, sources, flat) in enumerate(feed):
             start, dense = rows.start[h], self._net.dense
@@ -501,7 +512,7 @@ def _tables(given: Arrays, names: Mapping[str, Any], kind: str) -> dict[str, Arr
     return tables
 
 
-def _check(tables: dict[str, Array], rows: int, control: Control) -> bool:
+def check(tables: Mapping[str, Array], rows: int, control: Control) -> bool:
     """Refuse values that are no numbers; return whether the check came to its end before an abort."""
     for name, table in tables.items():
         if table.dtype == np.uint8:
