@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import Frame, apply_mask  # type: ignore[attr-defined]
 
 MAX_HEAD = 65_536  # bytes kept of a request line and headers; the application refuses beyond 8 KiB
 MAX_PIECES = 65_536  # frames of one websocket message
+MAX_HELD = 2 << 20  # bytes of messages that wait for the application
 HEAD_SECONDS = 30.0  # time for a request's head to arrive
+TEXT, BINARY = 0x81, 0x82  # first bytes of whole messages
 _OLD = (
     b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\n"
     b"connection: close\r\ncontent-length: 0\r\n\r\n"
 )
+
+
+def framed(content: bytes, kind: int = BINARY) -> bytes:
+    """Return a server's frame."""
+    size = len(content)
+    if size < 126:
+        return struct.pack(">BB", kind, size) + content
+    if size < 1 << 16:
+        return struct.pack(">BBH", kind, 126, size) + content
+    return struct.pack(">BBQ", kind, 127, size) + content
+
+
+def masked_frame(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return the first byte of a client's frame, where its content begins, and where it ends.
+
+    While too little of it is there, it ends where more is known; the first byte of a frame that is not
+    masked counts as negative.
+    """
+    if len(data) < at + 2:
+        return 0, at, at + 2
+    kind, size = data[at], data[at + 1]
+    if size < 0x80:
+        return -kind - 1, at, at
+    size -= 0x80
+    start = at + (6 if size < 126 else 8 if size == 126 else 14)
+    if len(data) < start:
+        return kind, at, start
+    if size >= 126:
+        size = int.from_bytes(data[at + 2 : start - 4], "big")
+    return kind, start, start + size
 
 
 class Protocol(HttpToolsProtocol):
@@ -82,9 +116,80 @@ class Protocol(HttpToolsProtocol):
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """One websocket."""
+    """One websocket. Whole binary messages take a short way, all that are there in one event.
+
+    Everything else (text, fragments, pings, closing, whatever is wrong) goes to the library's own parser.
+    """
 
     _pieces = 0
+    _fragments = False  # whether the library is in the middle of a message
+    _have = _need = _held = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._parts: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        """Take the head of the handshake, then frames."""
+        if not self.handshake_initiated or self.close_sent:
+            super().data_received(data)
+            return
+        self._parts.append(data)
+        self._have += len(data)
+        if self._have >= self._need:
+            rest = self._frames(data if len(self._parts) == 1 else b"".join(self._parts))
+            self._parts, self._have = [rest] if rest else [], len(rest)
+
+    def _frames(self, data: bytes) -> bytes:
+        """Take the whole frames of some data; return the rest, and note how much it needs to be one."""
+        at, self._need, messages = 0, 0, list[bytes]()
+        while not self.close_sent:
+            kind, start, end = masked_frame(data, at)
+            wrong = end - start > self.config.ws_max_size or kind < 0
+            if end > len(data) and not wrong:
+                self._need = end - at
+                break
+            if kind == BINARY and not self._fragments and not wrong:
+                messages.append(apply_mask(data[start:end], data[start - 4 : start]))
+                at = end
+                continue
+            if messages:
+                self._hand_on(messages)
+                messages = []
+            if kind & 0x08 == 0:
+                self._fragments = kind & 0x80 == 0
+            super().data_received(data[at:] if wrong else data[at:end])
+            if wrong:
+                return b""
+            at = end
+        if messages:
+            self._hand_on(messages)
+        return data[at:]
+
+    def _hand_on(self, messages: list[bytes]) -> None:
+        self._held += sum(map(len, messages))
+        event: Any = {"type": "websocket.receive", "messages": messages}
+        self.queue.put_nowait(event)
+        if self._held > MAX_HELD and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    async def receive(self) -> Any:
+        """Return the next event."""
+        event: Any = await super().receive()
+        self._held -= sum(map(len, event.get("messages", ())))
+        return event
+
+    async def send(self, message: Any) -> None:
+        """Send an event; frames that are ready go as they are."""
+        frames = message.get("frames")
+        if frames is None:
+            await super().send(message)
+            return
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.transport.is_closing():
+            raise ClientDisconnected
+        self.transport.write(frames)
 
     def pause_writing(self) -> None:
         """Read no more from a peer that does not read: every ping of his would be answered into memory."""

@@ -23,6 +23,7 @@ from . import files
 
 DIGITS = 10
 _CHUNK = 1 << 23  # bytes handled at once
+_CACHED = 1 << 18  # the same where the bytes are only moved
 _TEXT = 1 << 16  # bytes of text turned into numbers at once: the interpreter stands still meanwhile
 MOST_COLUMNS = 1 << 20  # values a row
 MAX_LINE = 1 << 24  # bytes of one line of a CSV file
@@ -51,16 +52,19 @@ def read_mnist(images: Path, labels: Path, target: Path) -> dict[str, Any]:
     """
     with images.open("rb") as picture_file, labels.open("rb") as label_file:
         rows, height, width = _idx_header(picture_file, images, "images")
-        (count,) = _idx_header(label_file, labels, "labels")
-        if rows != count:
+        (digits,) = _idx_header(label_file, labels, "labels")
+        if rows != digits:
             raise ValueError(
-                f"There are {rows} images but {count} labels. Upload two files that belong together."
+                f"There are {rows} images but {digits} labels. Upload two files that belong together."
             )
         pixels = height * width
         _check_width(pixels)
         with files.aside(target) as out:
             out.write(files.header(np.uint8, rows, pixels + DIGITS))
-            step = max(1, _CHUNK // (pixels + DIGITS))
+            # a piece that stays in the processor's cache, used again and again
+            step = max(1, _CACHED // (pixels + DIGITS))
+            pictures = np.empty((step, pixels), np.uint8)
+            block = np.empty((step, pixels + DIGITS), np.uint8)
             for first in range(0, rows, step):
                 part = np.frombuffer(label_file.read(step), np.uint8)
                 if part.max() >= DIGITS:
@@ -68,12 +72,11 @@ def read_mnist(images: Path, labels: Path, target: Path) -> dict[str, Any]:
                     raise ValueError(
                         f"The label of row {first + row} is {part[row]}, but labels are 0 to {DIGITS - 1}."
                     )
-                block = np.zeros((len(part), pixels + DIGITS), np.uint8)
-                block[:, :pixels] = np.frombuffer(picture_file.read(len(part) * pixels), np.uint8).reshape(
-                    len(part), pixels
-                )
-                block[np.arange(len(part)), pixels + part.astype(np.int64)] = 1
-                out.write(block.data)
+                count = len(part)
+                picture_file.readinto(pictures[:count].data)
+                block[:count, :pixels] = pictures[:count]
+                block[:count, pixels:] = part[:, None] == np.arange(DIGITS)
+                out.write(block[:count].data)
     return describe({"picture": pixels, "label": DIGITS}, rows)
 
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import uuid as uuids
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from hanami_jupyter.protocol.hanami_messages_pb2 import FileUpload_Message, FileUploadResponse_Message
+from hanami_jupyter.protocol.packing import read_piece
 
 from . import files, hosts, readers
 from .errors import bad, disk_full, missing, sentence
 from .store import Caller, CheckpointRow, DatasetRow, Store, UploadRow
 
-_AHEAD = 4 << 20  # bytes of pieces waiting for the disk, per connection
 _MOST_GAPS = 65_536  # between the pieces of one file
+_GOOD = FileUploadResponse_Message(success=True).SerializeToString()
 _INVALID = "Got invalid FileUpload-Message"
 _READERS = {"mnist": ("input", "label"), "csv": ("input",), "array": ("input",)}
 _LABELS = {"input": "Input-data", "label": "Label-data"}
@@ -63,13 +61,25 @@ class OpenFile:
         self.users = 0
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
 
+    def write_all(self, messages: Sequence[bytes]) -> list[bytes]:
+        """Write the pieces of some messages and return an acknowledgement of each."""
+        return [
+            FileUploadResponse_Message(success=False, errorMessage=problem).SerializeToString()
+            if (problem := self.write(message))
+            else _GOOD
+            for message in messages
+        ]
+
     def write(self, message: bytes) -> str:
         """Write the piece of one message; return what is wrong with it, or an empty text."""
-        try:
-            piece = FileUpload_Message.FromString(message)
-        except (DecodeError, TypeError):
-            return _INVALID
-        position, data = piece.position, piece.data
+        piece = read_piece(message)
+        if piece is None:
+            try:
+                other = FileUpload_Message.FromString(message)
+            except (DecodeError, TypeError):
+                return _INVALID
+            piece = other.position, memoryview(other.data)
+        position, data = piece
         if position + len(data) > self.size:
             return (
                 f"Failed to write data to disc: the piece ends at byte {position + len(data)},"
@@ -95,7 +105,7 @@ class OpenFile:
             os.ftruncate(self._handle, 0)
             self.received = Received()
 
-    def _put(self, position: int, data: bytes) -> None:
+    def _put(self, position: int, data: memoryview) -> None:
         done = 0
         while done < len(data):
             rest = data[done:] if done else data
@@ -282,67 +292,3 @@ class Uploads:
 def incomplete(row: UploadRow) -> Exception:
     """Return the refusal of a file that is not whole."""
     return bad(f"The {row.part} file has not arrived completely. Its size was announced as {row.size} bytes.")
-
-
-class PieceWriter:
-    """Writes the pieces of one connection on a thread of its own, in order, and acknowledges each.
-
-    Parameters
-    ----------
-    file : OpenFile
-        The file under way.
-    """
-
-    _good = FileUploadResponse_Message(success=True).SerializeToString()
-
-    def __init__(self, file: OpenFile) -> None:
-        self._file = file
-        self._loop = asyncio.get_running_loop()
-        self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
-        self._answers: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._waiting = 0
-        self._room = asyncio.Event()
-        self._thread = threading.Thread(target=self._write, name="UploadWriter", daemon=True)
-        self._thread.start()
-
-    async def put(self, message: bytes) -> None:
-        """Hand a piece over; waits while too much is under way."""
-        self._waiting += len(message)
-        self._pieces.put(message)
-        while self._waiting > _AHEAD:
-            self._room.clear()
-            await self._room.wait()
-
-    async def answers(self, send: Callable[[bytes], Any]) -> None:
-        """Send the acknowledgements until the writer ends."""
-        while (answer := await self._answers.get()) is not None:
-            await send(answer)
-
-    def _write(self) -> None:
-        while (message := self._pieces.get()) is not None:
-            problem = self._file.write(message)
-            answer = (
-                FileUploadResponse_Message(success=False, errorMessage=problem).SerializeToString()
-                if problem
-                else self._good
-            )
-            self._call(self._done, len(message), answer)
-        self._call(self._answers.put_nowait, None)
-
-    def _call(self, function: Callable[..., Any], *values: Any) -> None:
-        with suppress(RuntimeError):  # the loop is gone: the backend stops
-            self._loop.call_soon_threadsafe(function, *values)
-
-    def _done(self, size: int, answer: bytes) -> None:
-        self._waiting -= size
-        self._room.set()
-        self._answers.put_nowait(answer)
-
-    def end(self) -> None:
-        """Finish what is under way, then end the thread."""
-        self._pieces.put(None)
-
-    async def ended(self) -> None:
-        """Wait until everything is on disk."""
-        self.end()
-        await self._loop.run_in_executor(None, self._thread.join)

@@ -7,7 +7,8 @@ import json
 import logging
 import time
 import uuid as uuids
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,9 +16,9 @@ from starlette.types import Receive, Send
 
 from . import direct
 from .errors import RefusalError, disk_full, sentence
+from .http_protocol import framed
 from .service import Service
 from .store import Caller
-from .uploads import PieceWriter
 from .validation import is_json, parse_body
 
 log = logging.getLogger(__name__)
@@ -44,23 +45,39 @@ class Socket:
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
+        self._messages: deque[bytes] = deque()
 
-    async def read(self) -> tuple[bytes, bool]:
-        """Return the next message and whether it was text."""
-        message = await self._receive()
-        if message["type"] == "websocket.disconnect":
-            raise ClosedError
-        text = message.get("text")
-        return (text.encode("utf-8", "replace"), True) if text is not None else (message["bytes"], False)
+    async def _more(self) -> None:
+        while not self._messages:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                raise ClosedError
+            text = message.get("text")
+            self._messages.extend(
+                message["messages"]
+                if "messages" in message
+                else [message["bytes"] if text is None else text.encode("utf-8", "replace")]
+            )
 
-    async def write(self, data: bytes) -> None:
-        """Send a binary frame."""
-        await self._send({"type": "websocket.send", "bytes": data})
+    async def read(self) -> bytes:
+        """Return the next message."""
+        await self._more()
+        return self._messages.popleft()
 
-    async def write_error(self, message: str) -> None:
-        """Send a sentence as JSON in a text frame: the protocol's messages have no room for one."""
-        text = json.dumps({"error": message, "success": False}, separators=(",", ":"))
-        await self._send({"type": "websocket.send", "text": text})
+    async def read_all(self) -> list[bytes]:
+        """Return all messages that are there, at least one."""
+        await self._more()
+        found = list(self._messages)
+        self._messages.clear()
+        return found
+
+    async def write(self, *contents: bytes) -> None:
+        """Send binary frames."""
+        await self.write_frames(map(framed, contents))
+
+    async def write_frames(self, frames: Iterable[bytes]) -> None:
+        """Send what is in frames already."""
+        await self._send({"type": "websocket.send", "frames": b"".join(frames)})
 
     async def close(self, reason: str) -> None:
         """End the connection with a reason."""
@@ -123,7 +140,7 @@ async def _until_refused(service: Service, socket: Socket, token: str, talk: Tal
 async def _first(service: Service, socket: Socket) -> tuple[str, Talk] | None:
     """Read first messages until one is right; return its token and what is to follow."""
     for _ in range(TRIES):
-        data, _text = await socket.read()
+        data = await socket.read()
         try:
             token, talk = await asyncio.get_running_loop().run_in_executor(None, _begin, service, data)
         except RefusalError as refusal:
@@ -179,12 +196,13 @@ async def _upload(service: Service, caller: Caller, uuid: str, socket: Socket) -
     if row is None:
         raise RefusalError(404, f"Tempfile with UUID '{uuid}' not found")
     file = await run(None, service.uploads.open, row)
-    writer = PieceWriter(file)
-    answers = asyncio.ensure_future(writer.answers(socket.write))
     try:
         while True:
-            await writer.put((await socket.read())[0])
+            writing = run(None, file.write_all, await socket.read_all())
+            try:
+                answers = await asyncio.shield(writing)
+            finally:  # whoever ends the connection meanwhile does not close the file under it
+                await asyncio.wait({writing})
+            await socket.write(*answers)
     finally:
-        await writer.ended()
-        answers.cancel()
         await run(None, service.uploads.leave, uuid)

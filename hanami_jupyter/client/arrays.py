@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Columns = Mapping[str, "NDArray[Any]"]
 """Two-dimensional arrays of equal length by name, each uint8 or float32."""
 
-DIGITS = 10  # least width of one-hot labels that are numbers: what MNIST and the original expect
+DIGITS = 10  # labels that an IDX file of the original may hold
 _CSV_LIMIT = 2.0**31  # the original dies on larger cells
 
 
@@ -77,7 +77,7 @@ def _classes(labels: NDArray[Any]) -> NDArray[Any]:
     import numpy as np  # noqa: PLC0415
 
     if np.issubdtype(labels.dtype, np.integer) and labels.min() >= 0:
-        numbers: NDArray[Any] = np.eye(max(DIGITS, int(labels.max()) + 1), dtype=np.uint8)[labels]
+        numbers: NDArray[Any] = np.eye(int(labels.max()) + 1, dtype=np.uint8)[labels]
         return numbers
     classes, places = np.unique(labels, return_inverse=True)
     return np.eye(len(classes), dtype=np.uint8)[places]
@@ -224,7 +224,7 @@ def as_idx(columns: Columns) -> tuple[bytes, bytes] | None:
         return None
     pictures, labels = columns["picture"], columns["label"]
     one_hot = (
-        labels.shape[1] == DIGITS and (labels.sum(axis=1) == 1).all() and (labels.max(axis=1) == 1).all()
+        labels.shape[1] <= DIGITS and (labels.sum(axis=1) == 1).all() and (labels.max(axis=1) == 1).all()
     )
     if not one_hot or not np.array_equal(pictures, pictures.astype(np.uint8)):
         return None

@@ -190,7 +190,8 @@ def upload_data(
         The rows. An array becomes the column ``picture``; a mapping names columns of any width; a DataFrame
         brings a column for each of its own.
     labels : array_like of shape (n,) or (n, k), optional
-        Becomes the column ``label``; classes are written one-hot, at least ten wide if they are numbers.
+        Becomes the column ``label``. Classes are written one-hot: numbers from 0 on as wide as the largest
+        says, anything else sorted. An original server makes ten columns of them.
     verify_connection : bool or str
         Whether to check the server's certificate, or a file with certificates to trust.
     columns : mapping of str to sequence of str, optional

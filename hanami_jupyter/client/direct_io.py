@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Union
+from weakref import WeakSet
 
 from hanami_jupyter.client.hanami_exceptions import (
     BadRequestException,
@@ -16,6 +17,7 @@ from hanami_jupyter.client.hanami_exceptions import (
     UnexpectedAnswerException,
 )
 from hanami_jupyter.client.transport import Socket, Verify, call, features
+from hanami_jupyter.protocol.packing import values_head
 from hanami_jupyter.protocol.template import Template
 
 if TYPE_CHECKING:
@@ -30,33 +32,6 @@ WINDOW = 64  # messages under way
 ANSWERS_UNDER_WAY = 1 << 16  # bytes: a server that waits for us to read must not stop reading itself
 INPUT, EXPECTED = 0, 2
 REQUEST, TRAIN = 0, 1
-
-
-def varint(number: int) -> bytes:
-    """Return a whole number as protobuf writes it.
-
-    Examples
-    --------
-    >>> varint(300).hex()
-    'ac02'
-    """
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def head(name: str, length: int, *, last: bool, process: int, target: int) -> bytes:
-    """Return a ClusterIO_Message up to its values, which follow as little-endian float32."""
-    text = name.encode()
-    fields = [b"\x0a" + varint(len(text)) + text if text else b""]
-    fields += [b"\x10\x01"] if last else []
-    fields += [b"\x18" + varint(process)] if process else []
-    fields += [b"\x20" + varint(target)] if target else []
-    fields += [b"\x28" + varint(length) + b"\x32" + varint(4 * length)] if length else []
-    return b"".join(fields)
 
 
 class DirectIO:
@@ -82,12 +57,20 @@ class DirectIO:
 
     templates: ClassVar[dict[str, Template]] = {}  # of clusters that this process created
 
+    _alive: ClassVar[WeakSet[DirectIO]] = WeakSet()
+
+    @classmethod
+    def holds(cls, cluster_uuid: str) -> bool:
+        """Tell whether this process has a direct connection to a cluster."""
+        return any(io.cluster_uuid == cluster_uuid and io._socket is not None for io in list(cls._alive))
+
     def __init__(self, token: str, address: str, cluster_uuid: str, verify: Verify = True) -> None:
         self._login = (token, address, verify)
         self.renewed: Callable[[], str] | None = None  # where a session gives its present token
         self.cluster_uuid = cluster_uuid
         self._names: tuple[list[str], list[str]] | None = None
         self._socket: Socket | None = self._connect()
+        self._alive.add(self)
 
     @property
     def _where(self) -> tuple[str, str, Verify]:
@@ -148,8 +131,8 @@ class DirectIO:
             If the server stops answering. Which rows it has learned is not known; the next call
             connects anew.
         """
-        fed, _ = self._rows(inputs, 0)
-        expected, _ = self._rows(outputs, 1)
+        fed, _ = self.rows(inputs, 0)
+        expected, _ = self.rows(outputs, 1)
         count = _same_length({**fed, **expected})
         parts = [(name, rows, INPUT) for name, rows in fed.items()]
         parts += [(name, rows, EXPECTED) for name, rows in expected.items()]
@@ -176,7 +159,7 @@ class DirectIO:
         """
         import numpy as np  # noqa: PLC0415 - importing the package stays cheap
 
-        fed, single = self._rows(inputs, 0)
+        fed, single = self.rows(inputs, 0)
         count = _same_length(fed)
         parts = [(name, rows, INPUT) for name, rows in fed.items()]
         found: dict[str, list[NDArray[np.float32]]] = {}
@@ -196,7 +179,7 @@ class DirectIO:
         _, address, verify = self._where
         return outputs if features(address, verify) else 1
 
-    def _rows(self, values: Rows, side: int) -> tuple[dict[str, NDArray[np.float32]], bool]:
+    def rows(self, values: Rows, side: int) -> tuple[dict[str, NDArray[np.float32]], bool]:
         """Return the rows for each hexagon, and whether a single row was given."""
         import numpy as np  # noqa: PLC0415
 
@@ -226,7 +209,7 @@ class DirectIO:
         """Send ``count`` rows, several messages under way, and yield the last answers of each row."""
         last = len(parts) - 1
         heads = [
-            head(name, rows.shape[1], last=part == last, process=process, target=target)
+            values_head(name, rows.shape[1], last=part == last, process=process, target=target)
             for part, (name, rows, target) in enumerate(parts)
         ]
         views = [
@@ -263,7 +246,7 @@ class DirectIO:
 
         row = np.ascontiguousarray(values, dtype="<f4").ravel()
         frames = self.frames() if last and process == REQUEST else 1
-        message = head(name, len(row), last=last, process=process, target=target) + row.tobytes()
+        message = values_head(name, len(row), last=last, process=process, target=target) + row.tobytes()
         self._send(message, first=True)
         try:
             return self._answers(frames)

@@ -10,7 +10,7 @@ from hanami_jupyter.client import cluster as clusters
 from hanami_jupyter.client import dataset as datasets
 from hanami_jupyter.client import task as tasks
 from hanami_jupyter.client.direct_io import DirectIO
-from hanami_jupyter.client.hanami_exceptions import BadRequestException
+from hanami_jupyter.client.hanami_exceptions import BadRequestException, ConflictException
 from hanami_jupyter.client.transport import Verify, call
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ __all__ = ["fit", "predict"]
 
 Links = Mapping[str, str]
 """Column of the dataset by hexagon."""
+Widths = Mapping[str, int]
+"""Number of values by hexagon or column."""
 
 
 def fit(
@@ -66,6 +68,8 @@ def fit(
     ------
     BadRequestException
         If it is not clear which column belongs to which hexagon.
+    ConflictException
+        If the cluster is in direct mode, as inside ``with session.direct(cluster_uuid)``.
     TaskAbortedException
         If a task was aborted.
 
@@ -129,7 +133,10 @@ def predict(
     Raises
     ------
     ConflictException
-        If rows are given while the cluster has queued tasks.
+        If rows are given while the cluster has queued tasks, or a dataset while it is in direct mode.
+    BadRequestException
+        If the rows are not as wide as those the cluster has learned; a cluster on an original server does
+        not tell.
 
     Examples
     --------
@@ -139,7 +146,11 @@ def predict(
     (20, 10)
     """
     if not isinstance(data, str):
+        answer = call("GET", "/cluster", token, address, verify_connection, uuid=cluster_uuid)
         with clusters.direct(token, address, cluster_uuid, verify_connection) as io:
+            rows, _ = io.rows(data, 0)
+            known, _ = _widths(answer, cluster_uuid)
+            check_widths(known, {name: array.shape[1] for name, array in rows.items()})
             return io.request(data)
     fed, outputs = _links(token, address, cluster_uuid, data, inputs, None, verify_connection, optional=True)
     results = list(outputs)
@@ -198,9 +209,16 @@ def _links(
     optional: bool = False,
 ) -> tuple[Links, Links]:
     """Return which column belongs to which hexagon; with ``optional``, outputs need no column."""
-    hexagons = _hexagons(token, address, cluster_uuid, verify)
+    hexagons = _cluster(token, address, cluster_uuid, verify)
     described = datasets.get_dataset(token, address, dataset_uuid, verify)["description"]
-    return linked(hexagons, described, inputs, outputs, optional=optional)
+    links = linked(hexagons, described, inputs, outputs, optional=optional)
+    if optional:
+        spans = {hexagon: described.get(column, {}) for hexagon, column in links[0].items()}
+        check_widths(
+            hexagons[0],
+            {name: span["column_end"] - span["column_start"] for name, span in spans.items() if span},
+        )
+    return links
 
 
 def linked(
@@ -240,10 +258,38 @@ def linked(
     return found[0], found[1]
 
 
-def _hexagons(token: str, address: str, cluster_uuid: str, verify: Verify) -> tuple[list[str], list[str]]:
-    """Return the names of a cluster's inputs and outputs, from the server or from its template."""
+def _cluster(token: str, address: str, cluster_uuid: str, verify: Verify) -> tuple[Widths, Widths]:
+    """Return inputs and outputs of a cluster with their widths (0 if not known); it must take tasks."""
     answer = call("GET", "/cluster", token, address, verify, uuid=cluster_uuid)
+    if answer.get("mode") == "DIRECT" or DirectIO.holds(cluster_uuid):
+        message = (
+            f"Cluster '{answer['name']}' is in direct mode, in which no task begins. Leave the "
+            "'with session.direct(…)' block first, or call cluster.switch_to_task_mode."
+        )
+        raise ConflictException(message, method="POST", path="/task/train")
+    return _widths(answer, cluster_uuid)
+
+
+def _widths(answer: Mapping[str, Any], cluster_uuid: str) -> tuple[Widths, Widths]:
+    """Return inputs and outputs, from what the server tells or from the template."""
     known = DirectIO.templates.get(cluster_uuid)
-    inputs = answer.get("inputs") or (known.inputs if known else {})
-    outputs = answer.get("outputs") or (known.outputs if known else {})
-    return list(inputs), list(outputs)
+    inputs = answer.get("inputs") or dict.fromkeys(known.inputs if known else (), 0)
+    outputs = answer.get("outputs") or dict.fromkeys(known.outputs if known else (), 0)
+    return inputs, outputs
+
+
+def check_widths(known: Widths, given: Widths) -> None:
+    """Refuse rows of another width than the inputs of a cluster have learned.
+
+    Examples
+    --------
+    >>> check_widths({"picture": 784}, {"picture": 784})
+    """
+    for hexagon, width in given.items():
+        learned = known.get(hexagon, 0)
+        if learned not in {0, width}:
+            message = (
+                f"The rows have {width:,} values for input '{hexagon}', but the cluster has learned with "
+                f"{learned:,}. Give it as many, in the same order."
+            )
+            raise BadRequestException(message, method="GET", path="/cluster")

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeGuard
 
-from hanami_jupyter.client.direct_io import varint
 from hanami_jupyter.client.hanami_exceptions import (
     BadRequestException,
     ConnectionException,
@@ -26,6 +25,7 @@ from hanami_jupyter.client.hanami_exceptions import (
 from hanami_jupyter.client.transport import Socket, Verify, call, limits
 from hanami_jupyter.protocol import idx
 from hanami_jupyter.protocol.endpoints import UPLOAD_PIECE
+from hanami_jupyter.protocol.packing import piece_head
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 """A path, the bytes themselves, or an open binary file; gzipped or not."""
@@ -206,8 +206,7 @@ def _pieces(socket: Socket, data: memoryview, start: int) -> Iterator[int]:
     waiting: deque[int] = deque()
     for position in range(start, len(data), UPLOAD_PIECE):
         piece = data[position : position + UPLOAD_PIECE]
-        lead = b"\x08" + varint(position) if position else b""
-        socket.send(b"".join((lead, b"\x12", varint(len(piece)), piece)))
+        socket.send(b"".join((piece_head(position, len(piece)), piece)))
         waiting.append(position + len(piece))
         if len(waiting) >= WINDOW:
             yield _acknowledged(socket, waiting)

@@ -65,6 +65,28 @@ def test_directly_and_by_tasks_is_the_same(session: Session, cluster_uuid: str, 
     assert np.allclose(session.predict(cluster_uuid, images), session.predict(cluster_uuid, dataset_uuid))
 
 
+def test_no_training_begins_inside_a_direct_connection(
+    session: Session, cluster_uuid: str, dataset_uuid: str
+) -> None:
+    with (
+        session.direct(cluster_uuid),
+        pytest.raises(exceptions.ConflictException, match=r"in direct mode.*Leave the 'with session.direct"),
+    ):
+        session.fit(cluster_uuid, dataset_uuid)
+    session.fit(cluster_uuid, dataset_uuid)
+
+
+def test_rows_of_another_width_are_refused(session: Session, cluster_uuid: str, dataset_uuid: str) -> None:
+    session.fit(cluster_uuid, dataset_uuid)
+    narrow = session.dataset.upload_data("narrow", np.zeros((3, 700), np.uint8))
+    words = r"have 700 values for input 'picture', but the cluster has learned with 784\."
+    for rows in (np.zeros(700), np.zeros((3, 700)), {"picture": np.zeros((3, 700))}, narrow):
+        with pytest.raises(exceptions.BadRequestException, match=words):
+            session.predict(cluster_uuid, rows)
+    session.dataset.delete_dataset(narrow)
+    assert session.cluster.get_cluster(cluster_uuid)["mode"] == "TASK"
+
+
 def test_fit_tells_accuracy_and_time_of_each_epoch(
     session: Session, cluster_uuid: str, dataset_uuid: str
 ) -> None:

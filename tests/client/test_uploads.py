@@ -148,6 +148,9 @@ def test_images_with_labels(session: Session, kept: Callable[[str], str]) -> Non
     assert whole.dtype == np.uint8
     assert whole[:, 16:].argmax(axis=1).tolist() == [2, 0, 9]
     assert np.array_equal(whole[:, :16], pictures.reshape(3, -1))
+    for classes, width in (([0, 1, 1], 2), ([0, 11, 3], 12), (["a", "c", "b"], 3)):
+        uuid = kept(session.dataset.upload_data("classes", pictures, classes))
+        assert session.dataset.download_dataset(uuid, "label").shape == (3, width)
 
 
 BAD_TABLES = [
@@ -192,6 +195,11 @@ def test_an_original_gets_idx_or_csv_or_a_reason(
     uuid = kept(session.dataset.upload_data("as idx", images, digits))
     assert set(session.dataset.get_dataset(uuid)["description"]) == {"label", "picture"}
     assert session.dataset.download_dataset(uuid, "label").argmax(axis=1).tolist() == digits.tolist()
+
+    uuid = kept(session.dataset.upload_data("two classes", images, digits % 2))
+    labels = session.dataset.download_dataset(uuid, "label")
+    assert labels.shape == (len(digits), 10)
+    assert labels.argmax(axis=1).tolist() == (digits % 2).tolist()
 
     table = pd.DataFrame({"a": [1.5, -2e9, 3], "b": [0.1, 1e-7, 7]})
     uuid = kept(session.dataset.upload_data("as csv", table))

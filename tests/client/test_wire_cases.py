@@ -39,6 +39,7 @@ from hanami_jupyter.client import (
 )
 from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.protocol import hanami_messages_pb2 as messages
+from hanami_jupyter.protocol import packing
 from hanami_jupyter.protocol import template as grammar
 from hanami_jupyter.protocol.endpoints import BASE, BY_KEY, TOKEN_HEADER
 
@@ -370,7 +371,7 @@ def test_direct_messages_equal_the_recorded_ones() -> None:
         if not sent.bufferName or sent.numberOfValues != len(sent.values) or sent.processType > 1:
             continue
         values = np.fromiter(sent.values, "<f4", len(sent.values))
-        mine = direct_io.head(
+        mine = packing.values_head(
             sent.bufferName,
             len(values),
             last=sent.isLast,
