@@ -40,7 +40,7 @@ def write_info(service: Service, address: str) -> None:
 def living(folder: Path) -> bool:
     """Tell whether anybody holds a lease; leases of processes that are gone are removed."""
     found = False
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():  # whoever deletes it has no use for us
         if path.name == FOREVER or lives(path.name):
             found = True
         else:

@@ -314,7 +314,7 @@ def restore_cluster(
     >>> task.wait(token, address, restoring["uuid"], cluster_uuid)["state"]
     'finished'
     """
-    DirectIO.templates.pop(cluster_uuid, None)
+    DirectIO.templates.pop(transport.plain(cluster_uuid), None)
     values = {"checkpoint_uuid": checkpoint_uuid, "cluster_uuid": cluster_uuid}
     return record(call("POST", "/cluster/load", token, address, verify_connection, **values))
 

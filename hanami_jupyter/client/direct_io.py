@@ -16,7 +16,7 @@ from hanami_jupyter.client.hanami_exceptions import (
     HanamiException,
     UnexpectedAnswerException,
 )
-from hanami_jupyter.client.transport import Socket, Verify, call, features
+from hanami_jupyter.client.transport import Socket, Verify, call, features, plain
 from hanami_jupyter.protocol.packing import values_head
 from hanami_jupyter.protocol.template import Template
 
@@ -67,7 +67,7 @@ class DirectIO:
     def __init__(self, token: str, address: str, cluster_uuid: str, verify: Verify = True) -> None:
         self._login = (token, address, verify)
         self.renewed: Callable[[], str] | None = None  # where a session gives its present token
-        self.cluster_uuid = cluster_uuid
+        self.cluster_uuid: str = plain(cluster_uuid)
         self._names: tuple[list[str], list[str]] | None = None
         self._socket: Socket | None = self._connect()
         self._alive.add(self)

@@ -11,7 +11,7 @@ from hanami_jupyter.client import dataset as datasets
 from hanami_jupyter.client import task as tasks
 from hanami_jupyter.client.direct_io import DirectIO
 from hanami_jupyter.client.hanami_exceptions import BadRequestException, ConflictException
-from hanami_jupyter.client.transport import Verify, call
+from hanami_jupyter.client.transport import Verify, call, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +81,7 @@ def fit(
     import pandas as pd  # noqa: PLC0415 - importing the package stays cheap
 
     where = (token, address)
+    cluster_uuid, train, test = plain(cluster_uuid), plain(train), plain(test)
     fed, expected = _links(*where, cluster_uuid, train, inputs, outputs, verify_connection)
     rows = []
     for epoch in range(1, epochs + 1):
@@ -145,6 +146,7 @@ def predict(
     >>> predict(token, address, cluster_uuid, dataset_uuid).shape
     (20, 10)
     """
+    cluster_uuid, data = plain(cluster_uuid), plain(data)
     if not isinstance(data, str):
         answer = call("GET", "/cluster", token, address, verify_connection, uuid=cluster_uuid)
         with clusters.direct(token, address, cluster_uuid, verify_connection) as io:

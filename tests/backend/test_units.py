@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanami_jupyter.backend import app, direct, openapi, policy, readers
+from hanami_jupyter.backend import app, direct, embedded, openapi, policy, readers
 from hanami_jupyter.backend.config import ConfigError, load
 from hanami_jupyter.backend.errors import RefusalError
 from hanami_jupyter.backend.measurements import History
 from hanami_jupyter.backend.uploads import Received
 from hanami_jupyter.protocol.endpoints import BASE, BY_KEY, ENDPOINTS
 from hanami_jupyter.protocol.hanami_messages_pb2 import ClusterIO_Message
+from hanami_jupyter.protocol.processes import mark
 from tests.backend.conftest import Client
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -117,3 +119,9 @@ def test_csv_chunks_keep_their_row_numbers(tmp_path: Path, monkeypatch: pytest.M
     source.write_text(source.read_text() + "true,x\n")
     with pytest.raises(ValueError, match="Row 1001, column 'bb' is 'x'"):
         readers.read_csv(source, target)
+
+
+def test_nobody_uses_a_folder_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / mark(os.getpid())).touch()
+    assert embedded.living(tmp_path)
+    assert not embedded.living(tmp_path / "gone")

@@ -76,6 +76,14 @@ def test_no_training_begins_inside_a_direct_connection(
     session.fit(cluster_uuid, dataset_uuid)
 
 
+def test_objects_stand_for_their_uuids(session: Session, cluster_uuid: str, dataset_uuid: str) -> None:
+    cluster, dataset = session.cluster.get_cluster(cluster_uuid), session.dataset.get_dataset(dataset_uuid)
+    session.fit(cluster, dataset, test=dataset)
+    assert np.array_equal(session.predict(cluster, dataset), session.predict(cluster_uuid, dataset_uuid))
+    with session.direct(cluster) as io:
+        assert io.request(np.zeros(784)).shape == (10,)
+
+
 def test_rows_of_another_width_are_refused(session: Session, cluster_uuid: str, dataset_uuid: str) -> None:
     session.fit(cluster_uuid, dataset_uuid)
     narrow = session.dataset.upload_data("narrow", np.zeros((3, 700), np.uint8))
