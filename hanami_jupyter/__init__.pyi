@@ -20,6 +20,7 @@ from hanami_jupyter.client import user as user
 from hanami_jupyter.client.versions import show_versions as show_versions
 from hanami_jupyter.launcher import local as local
 from hanami_jupyter.panels.accuracy import Accuracy as Accuracy
+from hanami_jupyter.panels.dashboard import Dashboard as Dashboard
 from hanami_jupyter.panels.datasets import Datasets as Datasets
 from hanami_jupyter.panels.login import Login as Login
 from hanami_jupyter.panels.login import login as login

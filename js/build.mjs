@@ -7,6 +7,8 @@ const PANELS = {
   accuracy: 60 * KB,
   datasets: 60 * KB,
   login: 60 * KB,
+  machine: 60 * KB,
+  resources: 60 * KB,
   sweep: 60 * KB,
   task_progress: 60 * KB,
   template_editor: 450 * KB,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -129,6 +129,9 @@ class Panel(anywidget.AnyWidget):
         """Return the body of the static picture, as HTML."""
         return ""
 
+    def follow(self, chosen: Mapping[str, str]) -> None:
+        """Take note of what is selected elsewhere, by kind of thing; by default it does not matter."""
+
     # -- the feed
 
     @property
@@ -208,17 +211,22 @@ class Panel(anywidget.AnyWidget):
 
     def _reply(self, number: object, command: str, values: dict[str, Any]) -> None:
         answer: dict[str, object] = {"id": number, "ok": True}
+        buffers: list[bytes] | None = None
         try:
             method = getattr(self, f"do_{command}", None)
             if method is None:
                 message = f"This panel knows no command '{command}'. Reload the page."
                 raise PanelError(message)
-            answer["result"] = method(**values)
+            result = method(**values)
+            if isinstance(result, bytes):  # a file's piece goes beside the message's text
+                buffers = [result]
+            else:
+                answer["result"] = result
         except Exception as error:  # noqa: BLE001 - the front end shows it where the person clicked
             answer = {"id": number, "ok": False, "error": sentence(error)}
         with self._closing:
             if not self.closed:
-                self.send(answer)
+                self.send(answer, buffers)
 
     def do_refresh(self, *, dark: bool | None = None) -> None:
         """Bring a view that was just drawn up to date; it tells how the notebook looks."""

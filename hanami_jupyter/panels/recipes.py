@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from hanami_jupyter.session import Session
 
+_MODULES = frozenset({"hanami", "numpy"})  # whose functions a call may name beside the session's
 _LINE = 88  # columns; a longer call is written with one argument a line
 
 
@@ -35,13 +36,15 @@ class Step:
     Attributes
     ----------
     function : str
-        What is called, as ``"cluster.save_cluster"``; of the session, or with ``hanami.`` of the package.
+        What is called, as ``"cluster.save_cluster"`` of the session, or a function of a module.
     args, kwargs
         Its arguments.
     words : sequence of str
         The command after ``hanamictl``; empty where there is none.
     feed : str
         What the command reads from its standard input.
+    tail : str
+        What follows the call in Python.
     """
 
     function: str
@@ -49,16 +52,18 @@ class Step:
     kwargs: dict[str, Any] = field(default_factory=dict)
     words: Sequence[str] = ()
     feed: str = ""
+    tail: str = ""
 
     def python(self) -> str:
         """Return the call as Python."""
         shown = [_literal(value) for value in self.args]
         shown += [f"{name}={_literal(value)}" for name, value in self.kwargs.items()]
-        call = self.function if self.function.startswith("hanami.") else f"session.{self.function}"
-        line = f"{call}({', '.join(shown)})"
+        own = self.function.partition(".")[0] in _MODULES
+        call = self.function if own else f"session.{self.function}"
+        line = f"{call}({', '.join(shown)}){self.tail}"
         if len(line.partition("\n")[0]) <= _LINE:
             return line
-        return f"{call}(\n" + "".join(f"    {value},\n" for value in shown) + ")"
+        return f"{call}(\n" + "".join(f"    {value},\n" for value in shown) + f"){self.tail}"
 
     def shell(self, session: Session) -> str:
         """Return the command with where it runs, and as whom."""
@@ -75,7 +80,9 @@ class Step:
         return {value.module for value in self.args if isinstance(value, Expression) and value.module}
 
 
-def step(function: str, *args: Any, words: Sequence[str] = (), feed: str = "", **kwargs: Any) -> Step:
+def step(
+    function: str, *args: Any, words: Sequence[str] = (), feed: str = "", tail: str = "", **kwargs: Any
+) -> Step:
     """Return a step, written as the call it is.
 
     Examples
@@ -83,7 +90,7 @@ def step(function: str, *args: Any, words: Sequence[str] = (), feed: str = "", *
     >>> step("cluster.delete_cluster", "5f3e", words=("cluster", "delete", "5f3e")).python()
     "session.cluster.delete_cluster('5f3e')"
     """
-    return Step(function, args, kwargs, words, feed)
+    return Step(function, args, kwargs, words, feed, tail)
 
 
 def recipe(session: Session, steps: Sequence[Step]) -> dict[str, str]:

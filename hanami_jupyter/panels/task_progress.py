@@ -6,6 +6,7 @@ import html
 import math
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,7 +82,17 @@ class TaskProgress(Panel):
         self._places: dict[str, _Place] = {}
         self._hidden: Counter[str] = Counter()
         self._list_again = 0.0
+        self.dataset = ""  # what the form offers first
         super().__init__(session, startable=task_uuid is None)
+
+    @property
+    def cluster_uuid(self) -> str | None:
+        """The cluster whose tasks are shown; None for all."""
+        return self._cluster
+
+    def follow(self, chosen: Mapping[str, str]) -> None:
+        """Offer the selected dataset first."""
+        self.dataset = chosen["dataset"]
 
     @traitlets.default("counts")
     def _unknown(self) -> None:
@@ -219,12 +230,15 @@ class TaskProgress(Panel):
         """Return the clusters and datasets that a task can be started with."""
         session = self.session
         clusters = [self._cluster] if self._cluster else session.cluster.list_clusters()["uuid"]
-        datasets = session.dataset.list_datasets()["uuid"].astype(str)[-_OFFERED:]
+        listed = session.dataset.list_datasets()["uuid"].astype(str).to_list()
+        datasets = listed[-_OFFERED:]
+        if self.dataset in listed:
+            datasets = [*(uuid for uuid in datasets if uuid != self.dataset), self.dataset]
         return {
             "clusters": [self._offered(str(uuid)) for uuid in clusters],
             "datasets": [
                 {"uuid": uuid, "name": str(about["name"]), "columns": list(about["description"])}
-                for uuid in reversed(datasets.to_list())
+                for uuid in reversed(datasets)
                 for about in [session.dataset.get_dataset(uuid)]
             ],
         }

@@ -43,10 +43,12 @@ class Front:
         self.panel = panel
         self.replies: dict[str, dict[str, Any]] = {}
         self.messages: list[dict[str, Any]] = []
+        self.buffers: list[Any] = []
         monkeypatch.setattr(panel, "_send", self._take)
 
-    def _take(self, message: dict[str, Any], buffers: object = None) -> None:
+    def _take(self, message: dict[str, Any], buffers: Any = None) -> None:
         if message["method"] == "custom":
+            self.buffers.extend(buffers or ())
             self.replies[message["content"]["id"]] = message["content"]
         else:
             self.messages.append(message["state"])

@@ -30,14 +30,16 @@ export type Waiting = "no" | "busy";
 /** Sends commands as {id, command, ...} and matches the replies {id, ok, result | error}. */
 export class Commands {
   private readonly pending = new Map<string, { done: (reply: Reply) => void; late: boolean }>();
-  private readonly listen: (content: Reply) => void;
+  private readonly listen: (content: Reply, buffers?: DataView[]) => void;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
 
   constructor(
     private readonly model: Model,
     private readonly onWaiting: (waiting: Waiting) => void = () => {},
   ) {
-    this.listen = (reply) => this.pending.get(reply.id)?.done(reply);
+    // bytes come beside the text, and are then the result
+    this.listen = (reply, buffers) =>
+      this.pending.get(reply.id)?.done(buffers?.length ? { ...reply, result: buffers[0] } : reply);
     model.on("msg:custom", this.listen as (...values: never[]) => void);
   }
 

@@ -113,9 +113,11 @@ function Root({ model, el, children }: { model: Model; el: HTMLElement; children
   const [waiting, setWaiting] = useState<Waiting>("no");
   const commands = useMemo(() => new Commands(model, setWaiting), [model]);
   useEffect(() => {
-    commands.send("refresh", { dark: isDark() }).catch(() => {});
+    // keys on a dashboard's tabs are the tabs', as those in a card are the card's
+    const keys = () => el.closest(".hanami-dashboard")?.setAttribute("data-lm-suppress-shortcuts", "true");
+    commands.send("refresh", { dark: isDark() }).then(keys, keys);
     return () => commands.close();
-  }, [commands]);
+  }, [commands, el]);
   return (
     <Context.Provider value={{ model, commands, gone }}>
       <WaitingContext.Provider value={waiting}>{children}</WaitingContext.Provider>

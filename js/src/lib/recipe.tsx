@@ -4,7 +4,7 @@ import { Copy } from "./copy";
 export function Recipe({ python, shell }: { python: string; shell: string }) {
   return (
     <details class="hanami-recipe">
-      <summary>The last action as code</summary>
+      <summary>As code</summary>
       <Lines name="Python" text={python} />
       {shell && <Lines name="Shell" text={shell} />}
     </details>
