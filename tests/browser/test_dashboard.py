@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from .test_panels import COMPILING
+from .conftest import CARD, CUT_OFF, STICKING_OUT, faults
+
+COMPILING = 150_000  # ms: the first training of a machine compiles the kernels
+
 
 SETUP = """
 import numpy as np
@@ -124,7 +127,7 @@ class Keyboard(Mouse):
         """Walk to a list, and along it."""
         self._reach(lambda: self._focused(field))
         chosen = "list => list.selectedOptions[0].label"
-        self.page.keyboard.press("Home")
+        self.page.keyboard.type(option)
         self._reach(lambda: field.evaluate(chosen) == option, "ArrowDown")
 
     def pick(self, table: Any, words: str) -> None:
