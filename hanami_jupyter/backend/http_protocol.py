@@ -142,7 +142,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def _frames(self, data: bytes) -> bytes:
         """Take the whole frames of some data; return the rest, and note how much it needs to be one."""
-        at, self._need, messages = 0, 0, list[bytes]()
+        at, self._need, messages, view = 0, 0, list[bytes](), memoryview(data)
         while not self.close_sent:
             kind, start, end = masked_frame(data, at)
             wrong = end - start > self.config.ws_max_size or kind < 0
@@ -150,7 +150,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
                 self._need = end - at
                 break
             if kind == BINARY and not self._fragments and not wrong:
-                messages.append(apply_mask(data[start:end], data[start - 4 : start]))
+                messages.append(apply_mask(view[start:end], data[start - 4 : start]))
                 at = end
                 continue
             if messages:

@@ -9,7 +9,9 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +25,7 @@ from . import files
 
 DIGITS = 10
 _CHUNK = 1 << 23  # bytes handled at once
+_CONTENT = {"images": 16, "labels": 8}  # bytes of an IDX file before its content
 _CACHED = 1 << 18  # the same where the bytes are only moved
 _TEXT = 1 << 16  # bytes of text turned into numbers at once: the interpreter stands still meanwhile
 MOST_COLUMNS = 1 << 20  # values a row
@@ -57,27 +60,44 @@ def read_mnist(images: Path, labels: Path, target: Path) -> dict[str, Any]:
             raise ValueError(
                 f"There are {rows} images but {digits} labels. Upload two files that belong together."
             )
-        pixels = height * width
-        _check_width(pixels)
-        with files.aside(target) as out:
-            out.write(files.header(np.uint8, rows, pixels + DIGITS))
-            # a piece that stays in the processor's cache, used again and again
-            step = max(1, _CACHED // (pixels + DIGITS))
-            pictures = np.empty((step, pixels), np.uint8)
-            block = np.empty((step, pixels + DIGITS), np.uint8)
-            for first in range(0, rows, step):
-                part = np.frombuffer(label_file.read(step), np.uint8)
-                if part.max() >= DIGITS:
-                    row = int(np.argmax(part >= DIGITS))
-                    raise ValueError(
-                        f"The label of row {first + row} is {part[row]}, but labels are 0 to {DIGITS - 1}."
-                    )
-                count = len(part)
-                picture_file.readinto(pictures[:count].data)
-                block[:count, :pixels] = pictures[:count]
-                block[:count, pixels:] = part[:, None] == np.arange(DIGITS)
-                out.write(block[:count].data)
+    pixels = height * width
+    _check_width(pixels)
+    move = partial(_move_rows, images, labels, pixels)
+    stripe = max(1, _CHUNK // (pixels + DIGITS))
+    with files.aside(target) as out, ThreadPoolExecutor(2, "Reader") as pool:
+        out.write(files.header(np.uint8, rows, pixels + DIGITS))
+        out.flush()
+        begin, beside = out.tell(), Path(out.name)
+        parts = [(beside, begin, first, min(stripe, rows - first)) for first in range(0, rows, stripe)]
+        for _ in pool.map(move, *zip(*parts, strict=True)):
+            os.fsync(out.fileno())  # while the next rows are moved
     return describe({"picture": pixels, "label": DIGITS}, rows)
+
+
+def _move_rows(
+    images: Path, labels: Path, pixels: int, target: Path, begin: int, first: int, rows: int
+) -> None:
+    """Write rows of a matrix that begins at ``begin``, each the bytes of a picture and its label one-hot."""
+    # a piece that stays in the processor's cache, used again and again
+    step = max(1, _CACHED // (pixels + DIGITS))
+    pictures = np.empty((step, pixels), np.uint8)
+    block = np.empty((step, pixels + DIGITS), np.uint8)
+    with images.open("rb") as picture_file, labels.open("rb") as label_file, target.open("r+b") as out:
+        picture_file.seek(_CONTENT["images"] + first * pixels)
+        label_file.seek(_CONTENT["labels"] + first)
+        out.seek(begin + first * (pixels + DIGITS))
+        for row in range(first, first + rows, step):
+            count = min(step, first + rows - row)
+            digits = np.frombuffer(label_file.read(count), np.uint8)
+            if digits.max() >= DIGITS:
+                wrong = int(np.argmax(digits >= DIGITS))
+                raise ValueError(
+                    f"The label of row {row + wrong} is {digits[wrong]}, but labels are 0 to {DIGITS - 1}."
+                )
+            picture_file.readinto(pictures[:count].reshape(-1).data)
+            block[:count, :pixels] = pictures[:count]
+            block[:count, pixels:] = digits[:, None] == np.arange(DIGITS)
+            out.write(block[:count].reshape(-1).data)
 
 
 def _idx_header(file: IO[bytes], path: Path, kind: idx.Kind) -> tuple[int, ...]:
@@ -85,9 +105,7 @@ def _idx_header(file: IO[bytes], path: Path, kind: idx.Kind) -> tuple[int, ...]:
     start = file.read(idx.MAX_HEADER)
     if start[:2] == idx.GZIP_MAGIC:
         raise ValueError(f"The file of {kind} is compressed with gzip. Unpack it first.")
-    sizes = idx.shape(start, path.stat().st_size, f"The file of {kind}", kind)
-    file.seek(4 + 4 * len(sizes))
-    return sizes
+    return idx.shape(start, path.stat().st_size, f"The file of {kind}", kind)
 
 
 def _check_width(columns: int) -> None:
