@@ -113,11 +113,11 @@ class Tokens:
     @staticmethod
     def _place(user: User, project_id: str | None) -> dict[str, Any] | None:
         """Return project, role and project admin of a user in a project, None if he is not in it."""
-        for assignment in user.projects:
-            if not (user.is_admin and project_id is None) and project_id in (None, assignment["project_id"]):
-                return dict(assignment)
-        if user.is_admin and project_id in (None, ADMIN_PROJECT):
+        if user.is_admin and project_id in (None, ADMIN_PROJECT):  # whatever role somebody gave him there
             return {"project_id": ADMIN_PROJECT, "role": "admin", "is_project_admin": True}
+        for assignment in user.projects:
+            if project_id in (None, assignment["project_id"]):
+                return dict(assignment)
         return None
 
     def read(self, token: object) -> Caller:

@@ -409,7 +409,7 @@ class Clusters:
         self._unwritten[uuid] = end
         for name, values in list(self._unwritten.items()):
             self.store.end_task(name, *values)
-            del self._unwritten[name]
+            self._unwritten.pop(name, None)  # another worker may have written it too
 
     def _report(self, task: TaskRow, failure: Exception, message: str) -> None:
         expected = isinstance(failure, (ValueError, RefusalError)) or disk_full(failure)

@@ -90,6 +90,10 @@ class Client:
             self._local.connection = found
         return found
 
+    def close(self) -> None:
+        """Close the connection of this thread; the next call opens another one."""
+        self._connection().close()
+
     def call(
         self, method: str, path: str, values: dict[str, Any] | bytes | None = None, **headers: str
     ) -> Answer:

@@ -188,6 +188,7 @@ class Attacker:
                 f"{method} {path}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode("utf-8", "replace")
             )
         except (ValueError, UnicodeError) as error:
+            self.client.close()
             return f"not sent: {type(error).__name__}"
         except TimeoutError:
             return "hang"

@@ -34,7 +34,7 @@ GONE = (OSError, http.client.HTTPException, websocket.WebSocketException, Assert
 
 
 class Expected:
-    """What a cluster answers to the rows after each number of trainings: the engine repeats itself exactly."""
+    """What a cluster answers after each number of trainings: the engine repeats itself exactly."""
 
     def __init__(self) -> None:
         pictures, labels = digits(ROWS)
@@ -249,7 +249,8 @@ def run(folder: Path, rounds: int, seed: int) -> Counter[str]:
         verify(backend, promises, expected)
     finally:
         assert backend.stop() == 0
-    assert "Traceback" not in backend.log.read_text()
+    wrong = [line for line in backend.log.read_text().splitlines() if "Traceback" in line]
+    assert not wrong, wrong[0]
     return promises.doing
 
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from hanami_jupyter.backend.store import StoreError
 from hanami_jupyter.engine import Cluster
 from hanami_jupyter.protocol import processes
 from hanami_jupyter.protocol.template import MAX_PROBLEMS, TemplateError, parse
-from tests.backend.conftest import PASSWORD, TEMPLATE, Backend, Client, column, running, until
+from tests.backend.conftest import ADMIN, PASSWORD, TEMPLATE, Backend, Client, column, running, until
 from tests.backend.test_process import refusal
 from tests.hostile.world import npy, npy_of
 
@@ -408,3 +409,63 @@ def test_places_in_a_long_queue(admin: Client) -> None:
     for task in reversed(tasks):
         admin.delete("/task", cluster_uuid=cluster, uuid=task)
     admin.delete("/cluster", uuid=cluster)
+
+
+def test_an_admin_cannot_be_locked_out_of_his_project(admin: Client) -> None:
+    """Whoever gives him another role there, by mistake or not."""
+    values = {"id": ADMIN, "project_id": "admin"}
+    admin.post("/user/project", **values, role="nobody", is_project_admin=False)
+    assert admin.get("/user/all")["body"]
+    assert admin.login(ADMIN).get("/auth")["role"] == "admin"
+    admin.delete("/user/project", **values)
+
+
+def test_downloads_outlive_what_they_read(backend: Backend, admin: Client) -> None:
+    """A dataset deleted while it is read goes out whole; each answer is whole, or a 404."""
+    array = np.arange(4_000_000, dtype=np.float32).reshape(-1, 8)
+    columns = [{"name": "aa", "width": 8}]
+    for _ in range(3):
+        uuid = admin.upload("array", "fleeting", npy(array), columns=columns).json["uuid"]
+        found: list[tuple[int, int]] = []
+
+        def read(uuid: str = uuid, found: list[tuple[int, int]] = found) -> None:
+            answer = Client(admin.address, admin.token).call("GET", "/dataset/file", {"uuid": uuid})
+            found.append((answer.status, len(answer.body)))
+
+        threads = [threading.Thread(target=read) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        admin.delete("/dataset", uuid=uuid)
+        for thread in threads:
+            thread.join()
+        assert all(status == 404 or (status == 200 and size > array.nbytes) for status, size in found), found
+
+
+def test_tasks_that_end_together(tmp_path: Path) -> None:
+    """Two workers may both write the end of a task; neither stumbles over the other."""
+    folder = tmp_path / "data"
+    service = Service(Config(data_dir=folder, password_cost=1, password_memory=8), {})
+    write, met = service.store.end_task, threading.Barrier(2)
+
+    def slow(*values: object) -> None:
+        with suppress(threading.BrokenBarrierError):
+            met.wait(1)
+        write(*values)  # type: ignore[arg-type]
+
+    service.store.end_task = slow  # type: ignore[method-assign]
+    wrong: list[BaseException] = []
+
+    def end(name: str) -> None:
+        try:
+            service.clusters._end(name, ("finished", 1, 1.0, ""))
+        except KeyError as error:
+            wrong.append(error)
+
+    service.clusters._unwritten["first"] = ("finished", 1, 1.0, "")
+    threads = [threading.Thread(target=end, args=(name,)) for name in ("second", "third")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    service.close()
+    assert not wrong

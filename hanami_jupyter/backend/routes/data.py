@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from starlette.responses import FileResponse, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from hanami_jupyter.backend import files, readers
 from hanami_jupyter.backend.errors import RefusalError, bad, damaged, missing, sentence
@@ -22,6 +24,7 @@ _ROWS = 100  # rows of content if nothing is said
 MAX_CHECKPOINT = 1 << 30  # bytes: it is read into memory
 MOST_VALUES = 20_000_000  # in one answer
 _PIECE = 50_000  # values turned into JSON at once
+_BYTES = 1 << 18  # of a file read at once
 _AT_ONCE = 1_000_000  # values: a longer answer goes out as it is made
 
 
@@ -189,9 +192,24 @@ def dataset_file(service: Service, caller: Caller, values: dict[str, Any]) -> An
     """Return a whole dataset as .npy."""
     row = dataset(service, values["uuid"], caller)
     matrix(service, row)
-    return FileResponse(
-        service.uploads.datasets / f"{row.uuid}.npy", media_type=BY_KEY["GET", "/dataset/file"].media
-    )
+    path = service.uploads.datasets / f"{row.uuid}.npy"
+    try:
+        return _download(path, BY_KEY["GET", "/dataset/file"].media)
+    except FileNotFoundError:
+        raise missing("Data-set", row.uuid) from None  # just deleted: there was a matrix
+
+
+def _download(path: Path, media: str) -> Response:
+    """Return a file, held open: who deletes it meanwhile takes nothing from the answer."""
+    file = path.open("rb")
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(_BYTES):
+                yield piece
+
+    size = os.fstat(file.fileno()).st_size
+    return StreamingResponse(pieces(), headers={"content-type": media, "content-length": str(size)})
 
 
 def checkpoint(service: Service, uuid: str, caller: Caller) -> CheckpointRow:
@@ -226,9 +244,9 @@ def checkpoint_file(service: Service, caller: Caller, values: dict[str, Any]) ->
     """Return a checkpoint as one file."""
     row = checkpoint(service, values["uuid"], caller)
     path = service.uploads.checkpoints / f"{row.uuid}.cluster"
-    if not path.exists():
-        raise damaged(path, "missing")
-    return FileResponse(
-        path,
-        media_type=BY_KEY["GET", "/checkpoint/file"].media,
-    )
+    try:
+        return _download(path, BY_KEY["GET", "/checkpoint/file"].media)
+    except FileNotFoundError:
+        if service.store.checkpoint(row.uuid) is None:  # deleted meanwhile
+            raise missing("Checkpoint", row.uuid) from None
+        raise damaged(path, "missing") from None
