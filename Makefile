@@ -22,10 +22,15 @@ test: $(VENV)/.test $(BUNDLES)
 
 bench: $(VENV)/.test $(BUNDLES)
 	@for script in bench/engine.py bench/client.py bench/commands.py; do $(BIN)/python $$script || exit 1; done
+	@$(BIN)/python -m bench.load
 
 # COUNT=100000 SECONDS=1800 are its defaults; writes docs/soak.md
 soak: $(VENV)/.test
 	@$(BIN)/python -m tests.hostile.soak $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
+
+audit: $(VENV)/.test
+	@$(PIP) "pip-audit>=2.7"
+	@$(BIN)/python -m tests.hostile.audit
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -56,10 +56,18 @@ def disk_full(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
 
 
+def _read_only(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.EROFS
+    return isinstance(error, sqlite3.OperationalError) and "readonly" in str(error)
+
+
 def sentence(error: Exception) -> str:
     """Return one sentence for an error, without paths or other inner matters."""
     if disk_full(error):
         return "No space left on the server's disk. Delete datasets or checkpoints, then try again."
+    if _read_only(error):
+        return "The server's data folder cannot be written at the moment. Make it writable, then try again."
     if isinstance(error, (RefusalError, ValueError)):
         return " ".join(str(error).split())
     return "Internal error. The server's error log says more."
