@@ -351,13 +351,9 @@ class Attacker:
         kind = rng.choice(("mnist", "csv", "array", "checkpoint", "cluster"))
         if kind == "mnist":
             pictures, labels = idx(*digits(5))
-            return (
-                kind,
-                (mutated(rng, pictures, 2), labels)
-                if rng.random() < 0.5
-                else (pictures, mutated(rng, labels, 2)),
-                {},
-            )
+            if rng.random() < 0.5:
+                return kind, (mutated(rng, pictures, 2) or b"x", labels), {}
+            return kind, (pictures, mutated(rng, labels, 2) or b"x"), {}
         if kind == "csv":
             return kind, (mutated(rng, (CSV * 3).encode()) or b"x",), {}
         if kind == "array":
