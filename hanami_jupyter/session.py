@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import importlib
 import inspect
 import os
@@ -15,6 +14,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from hanami_jupyter.client import hanami_token
+from hanami_jupyter.client.cards import card
 from hanami_jupyter.client.hanami_exceptions import HanamiException, UnauthorizedException
 from hanami_jupyter.client.token import Token
 from hanami_jupyter.client.transport import Concealed, Verify, forget, normalise
@@ -445,39 +445,15 @@ class Session:
         return f"<Session {self.user_id}@{self.project_id} at {self._address}{role}>"
 
     def _repr_html_(self) -> str:
-        signed_in = not self._closed
-        rows = {"Server": self._address}
-        if signed_in:
-            rows |= {
-                "User": self.user_id + (" (admin)" if self.is_admin else ""),
-                "Project": self.project_id,
-                "Valid until": f"{self.valid_until:%Y-%m-%d %H:%M} UTC" if self.valid_until else "not told",
-            }
-        cells = "".join(
-            f'<tr><th style="text-align:left;font-weight:normal;color:{_QUIET};padding:2px 16px 2px 0">'
-            f'{html.escape(name)}</th><td style="text-align:left;padding:2px 0">{html.escape(value)}</td>'
-            "</tr>"
-            for name, value in rows.items()
-        )
-        pill = "● signed in" if signed_in else "○ signed out"
-        colour = _GOOD if signed_in else _QUIET
-        return (
-            f'<div class="hanami-card" style="border:1px solid {_LINE};border-radius:8px;padding:12px;'
-            'display:inline-block;min-width:320px;max-width:100%;box-sizing:border-box">'
-            '<div style="display:flex;justify-content:space-between;gap:16px;margin-bottom:8px">'
-            f'<strong>Hanami</strong><span style="color:{colour}">{pill}</span></div>'
-            f'<table style="border-collapse:collapse;margin:0"><tbody>{cells}</tbody></table></div>'
-        )
-
-
-_LINE = (
-    "var(--jp-border-color2, var(--vscode-panel-border, var(--colab-border-color, light-dark(#ddd, #444))))"
-)
-_QUIET = (
-    "var(--jp-ui-font-color2, var(--vscode-descriptionForeground, "
-    "var(--colab-secondary-text-color, light-dark(#555, #aaa))))"
-)
-_GOOD = "var(--jp-success-color1, var(--vscode-testing-iconPassed, light-dark(#1b7f3b, #6fcf8e)))"
+        if self._closed:
+            return card("Hanami", "○ signed out", {"Server": self._address})
+        rows = {
+            "Server": self._address,
+            "User": self.user_id + (" (admin)" if self.is_admin else ""),
+            "Project": self.project_id,
+            "Valid until": self.valid_until or "not told",
+        }
+        return card("Hanami", "● signed in", rows, "good")
 
 
 class Bound:

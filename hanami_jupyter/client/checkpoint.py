@@ -61,13 +61,13 @@ def get_checkpoint(
     'trained'
     """
     try:
-        return record(call("GET", "/checkpoint", token, address, verify_connection, uuid=checkpoint_uuid))
+        found = call("GET", "/checkpoint", token, address, verify_connection, uuid=checkpoint_uuid)
     except InternalServerErrorException:
         # the original cannot answer this: look in its list
         found = _in_list(token, address, checkpoint_uuid, verify_connection)
         if found is None:
             raise
-    return record(found)
+    return record(found, kind="checkpoint")
 
 
 def _in_list(token: str, address: str, checkpoint_uuid: str, verify: Verify) -> dict[str, Any] | None:

@@ -129,7 +129,7 @@ def create_cluster(
     if replace:
         _clear(token, address, name, parsed, verify_connection)
     try:
-        made = record(call("POST", "/cluster", token, address, verify_connection, **values))
+        made = record(call("POST", "/cluster", token, address, verify_connection, **values), kind="cluster")
     except BadRequestException as error:
         if not isinstance(parsed, grammar.TemplateError) or "item 'name'" in error.text:
             raise
@@ -192,7 +192,8 @@ def get_cluster(
     >>> cluster.get_cluster(token, address, small["uuid"])["visibility"]
     'private'
     """
-    return record(call("GET", "/cluster", token, address, verify_connection, uuid=cluster_uuid))
+    answer = call("GET", "/cluster", token, address, verify_connection, uuid=cluster_uuid)
+    return record(answer, kind="cluster")
 
 
 def list_clusters(token: str, address: str, verify_connection: Verify = True) -> pd.DataFrame:
@@ -281,7 +282,9 @@ def save_cluster(
     'finished'
     """
     values = {"name": name, "cluster_uuid": cluster_uuid}
-    return record(call("POST", "/cluster/save", token, address, verify_connection, **values))
+    return record(
+        call("POST", "/cluster/save", token, address, verify_connection, **values), kind="checkpoint"
+    )
 
 
 def restore_cluster(
@@ -404,7 +407,7 @@ def switch_to_task_mode(
 
 def _mode(token: str, address: str, cluster_uuid: str, mode: str, verify: Verify) -> pd.Series[Any]:
     answer = call("PUT", "/cluster/set_mode", token, address, verify, uuid=cluster_uuid, new_state=mode)
-    return record(answer)
+    return record(answer, kind="cluster")
 
 
 async def switch_to_direct_mode(

@@ -296,7 +296,8 @@ def get_dataset(
     >>> dataset.get_dataset(token, address, dataset_uuid)["number_of_columns"]
     794
     """
-    return record(call("GET", "/dataset", token, address, verify_connection, uuid=dataset_uuid))
+    answer = call("GET", "/dataset", token, address, verify_connection, uuid=dataset_uuid)
+    return record(answer, kind="dataset")
 
 
 def get_dataset_progress(

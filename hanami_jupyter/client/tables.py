@@ -88,7 +88,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {"int": int, "bool": bool, "float": 
 
 
 def record(
-    answer: Mapping[str, Any], *, label: str | None = None, fields: Sequence[str] = ()
+    answer: Mapping[str, Any], *, kind: str = "", label: str | None = None, fields: Sequence[str] = ()
 ) -> pd.Series[Any]:
     """Return a single object as a Series.
 
@@ -96,6 +96,8 @@ def record(
     ----------
     answer : mapping
         The object as the server sent it.
+    kind : str
+        ``cluster``, ``dataset``, ``task`` or ``checkpoint``: the Series is shown as a card then.
     label : str, optional
         Name of the Series; by default the object's name, else its id or uuid.
     fields : sequence of str
@@ -114,13 +116,18 @@ def record(
     import pandas as pd  # noqa: PLC0415
 
     def read(name: str) -> Any:
-        kind, value = _kind(name), answer.get(name)
-        if kind == "time":
+        type_, value = _kind(name), answer.get(name)
+        if type_ == "time":
             return pd.to_datetime(str(value), format=TIME_FORMAT, utc=True, errors="coerce")
         if value is None or (isinstance(value, str) and value == "-"):
             return pd.NA
-        return _READ[kind](value) if kind in _READ and not isinstance(value, str) else value
+        return _READ[type_](value) if type_ in _READ and not isinstance(value, str) else value
 
     names = [*answer, *(name for name in fields if name not in answer)]
     label = label or next((str(answer[key]) for key in ("name", "id", "uuid") if answer.get(key)), None)
-    return pd.Series([read(name) for name in names], index=names, dtype="object", name=label)
+    values = pd.Series([read(name) for name in names], index=names, dtype="object", name=label)
+    if not kind:
+        return values
+    from hanami_jupyter.client.objects import KINDS  # noqa: PLC0415 - it needs pandas
+
+    return KINDS[kind](values)

@@ -39,7 +39,7 @@ def _task(answer: Mapping[str, Any]) -> pd.Series[Any]:
             values["percentage_finished"] = 1.0
         elif isinstance(done, int) and isinstance(total, int):
             values["percentage_finished"] = done / total if total else 0.0
-    return record(values, fields=("current_cycle", "total_number_of_cycles", *_MORE))
+    return record(values, kind="task", fields=("current_cycle", "total_number_of_cycles", *_MORE))
 
 
 def duration(task: pd.Series[Any]) -> float | None:
