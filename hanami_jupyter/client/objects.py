@@ -58,7 +58,7 @@ class _Object(_Series):
         return {"Owner": told, "Created": self._has("created_at"), "Uuid": self._uuid()}
 
     def _pill(self) -> tuple[str, Tone]:
-        return type(self).__name__.lower(), "quiet"
+        return "", "quiet"
 
     def _facts(self) -> dict[str, object]:
         """Return what the card tells beyond name, owner, time and uuid."""
@@ -70,7 +70,7 @@ class _Object(_Series):
 
     def _repr_html_(self) -> str:
         pill, tone = self._pill()
-        return card(str(self.name), pill, self._facts() | self._common(), tone)
+        return card(f"{type(self).__name__} {self.name}", pill, self._facts() | self._common(), tone)
 
     def __repr__(self) -> str:
         uuid = self._uuid()
