@@ -49,7 +49,10 @@ def text(shown):
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("cluster", ["Cluster two hexagons", "● task mode", "2: inputs a; outputs b", "admin, project admin"]),
+        (
+            "cluster",
+            ["Cluster two hexagons", "● task mode", "2: inputs a; outputs b", "admin, project admin"],
+        ),
         ("dataset", ["Dataset some rows", "50 rows", "picture 16, label 10"]),
         ("task", ["Task first", "✓ finished", "50 of 50 cycles", "cycles/s"]),
         ("checkpoint", ["Checkpoint kept", "admin, project admin"]),

@@ -111,6 +111,16 @@ PANELS = [
         watches=False,
     ),
     Case(
+        "Datasets",
+        "datasets",
+        "panel = hanami.Datasets(owner)",
+        shows=("Datasets", "<table", "rows</td>", "Created"),
+        ready="rows",
+        stir="session.dataset.upload_data('again', pictures[:1], labels[:1]); panel.refresh()",
+        asks="describe",
+        values={"dataset": "dataset"},
+    ),
+    Case(
         "SweepProgress",
         "sweep",
         "panel = hanami.SweepProgress()\n"
