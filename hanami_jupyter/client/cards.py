@@ -75,7 +75,8 @@ def card(title: str, pill: str, rows: Mapping[str, object], tone: Tone = "quiet"
         '<div style="display:flex;flex-wrap:wrap;justify-content:space-between;gap:4px 16px;'
         f'margin-bottom:8px"><strong>{html.escape(title)}</strong>'
         f'<span style="color:{_TONES[tone]}">{html.escape(pill)}</span></div>'
-        f'<table style="border-collapse:collapse;margin:0;font-size:inherit"><tbody>{cells}</tbody></table></div>'
+        '<table style="border-collapse:collapse;margin:0;font-size:inherit">'
+        f"<tbody>{cells}</tbody></table></div>"
     )
 
 

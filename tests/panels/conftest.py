@@ -53,9 +53,9 @@ class Front:
         else:
             self.messages.append(message["state"])
 
-    def ask(self, command: str, attached: bytes | None = None, **values: object) -> dict[str, Any]:
+    def ask(self, command: str, secret: bytes | None = None, **values: object) -> dict[str, Any]:
         number = f"{command}-{len(self.replies)}"
-        buffers = [] if attached is None else [memoryview(attached)]
+        buffers = [] if secret is None else [memoryview(secret)]
         self.panel._handle_custom_msg({"id": number, "command": command, **values}, buffers)
         until(lambda: number in self.replies, self.panel)
         return self.replies[number]
