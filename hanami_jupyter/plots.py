@@ -453,7 +453,10 @@ def plot_sweep(
         ax.set(xlabel=what, ylabel="right (%)")
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         if by is not None:
-            ax.legend(title=by.replace("_", " "), frameon=False, labelcolor=colours["text"])
+            ax.legend(
+                title=by.replace("_", " "), frameon=False, labelcolor=colours["text"],
+                loc="upper left", bbox_to_anchor=(1, 1),
+            )  # fmt: skip
         sizes = means[size].to_dict()
         share = sizes[small] / (sizes[best] or 1.0)
         _entitle(ax, lambda length: _finding(means, _short([best, small], length), share, what))

@@ -333,7 +333,7 @@ class Session:
         templates : mapping of str to str or Template, or iterable of them
             Templates by name, such as :func:`template_grid` makes.
         train, test : str
-            Dataset to learn, and dataset to check the networks with after each epoch.
+            Dataset to learn, and dataset to check each network with when it has learned.
         epochs : int
             Passes over the training data.
         seeds : int or iterable of int, optional

@@ -42,7 +42,7 @@ _HOSTS = 1.0  # seconds between two looks for hosts, while networks wait
 _LOOKS = (0.03, 0.5)  # seconds between two looks at a network: half of what is left, within these limits
 _RATE = 50.0  # looks a second at most, however many networks train
 _PREFIX, _MARK = "sweep ", 18  # how a cluster's name begins, and the letters that tell it from others
-_NAME = re.compile(r"(epoch|test) (\d+) of \d+")
+_TEST, _EPOCH = "test of a sweep", re.compile(r"epoch (\d+) of \d+")  # how tasks are named
 _PASSING = (exceptions.ConnectionException, exceptions.TimeoutException)
 _HOPELESS = (exceptions.UnauthorizedException, exceptions.NotSupportedException)
 
@@ -70,7 +70,7 @@ class Network:
     share : float
         What is done of all passes, 0 to 1.
     accuracy : float
-        Percent of the test rows after the last pass done; NaN where not tested.
+        Percent of the test rows right after the last pass; NaN where not tested.
     seconds : float
         How long it trained.
     sizes : dict of str to int
@@ -113,10 +113,9 @@ Progress = Callable[[Sequence[Network]], object]
 
 @dataclass
 class _Step:
-    """A task that was queued for a network: the training of an epoch, or the test behind it."""
+    """A task that was queued for a network: the training of an epoch, or with None the test at the end."""
 
-    kind: str
-    epoch: int
+    epoch: int | None
     uuid: str
 
 
@@ -248,6 +247,7 @@ class Sweep:
         self.networks, self._progress = networks, progress
         self._waiting = deque(sorted((n for n in networks if n.state in LIVE), key=_extent, reverse=True))
         self._running: list[_Work] = []
+        self._ended: list[_Work] = []
         anew = replace and parallel != 0
         self._outdated = {network.mark for network in networks} if anew else set()
         self._clusters: dict[str, str] | None = None
@@ -260,10 +260,12 @@ class Sweep:
         try:
             if self._parallel == 0:
                 self._leave_unfinished()
-            while self._waiting or self._running:
+            while self._waiting or self._running or self._ended:
                 self._fill()
                 self._progress(self.networks)
-                if self._running:
+                if self._ended:
+                    self._attempt(self._ended[0], self._finish)
+                elif self._running:
                     self._look()
                 elif self._waiting:
                     self._be_patient(exceptions.ConnectionException("The server has no host to train on."))
@@ -318,7 +320,7 @@ class Sweep:
             step(work)
             self._heard = time.monotonic()
         except exceptions.TaskAbortedException as error:
-            self._running.remove(work)
+            self._drop(work)
             self._outdated.add(network.mark)  # half a pass is no result: from the beginning
             if network.attempts < ATTEMPTS:
                 network.state, network.epoch, network.share, network.seconds = "waiting", 0, 0.0, 0.0
@@ -326,15 +328,18 @@ class Sweep:
             else:
                 network.fail(str(error))
         except _PASSING as error:
-            self._running.remove(work)
+            self._drop(work)
             self._waiting.appendleft(network)
             self._clusters = None  # whether the last request was carried out is not known
             self._be_patient(error)
         except _HOPELESS:
             raise
         except exceptions.HanamiException as error:
-            self._running.remove(work)
+            self._drop(work)
             network.fail(str(error))
+
+    def _drop(self, work: _Work) -> None:
+        (self._running if work in self._running else self._ended).remove(work)
 
     # -- the life of a network
 
@@ -343,7 +348,7 @@ class Sweep:
         network, session, known = work.network, self._session, self._known()
         network.cluster, network.seconds = known.get(network.mark), 0.0
         steps = self._steps(network) if network.cluster and network.mark not in self._outdated else []
-        broken = any(step.kind == "epoch" and state == "aborted" for step, state in steps)
+        broken = any(step.epoch is not None and state == "aborted" for step, state in steps)
         if network.cluster and (broken or network.mark in self._outdated):
             session.cluster.delete_cluster(network.cluster)
             network.cluster, steps = None, []
@@ -388,74 +393,82 @@ class Sweep:
         found = []
         for uuid in self._session.task.list_tasks(network.cluster)["uuid"]:
             task = self._session.task.get_task(str(uuid), network.cluster)
-            if match := _NAME.fullmatch(str(task["name"])):
-                step = _Step(match[1], int(match[2]), str(uuid))
-                found.append((step, str(task["state"])))
-                if step.kind == "epoch" and task["state"] == "finished":
-                    network.seconds += duration(task) or 0.0
+            match = _EPOCH.fullmatch(str(task["name"]))
+            if match or task["name"] == _TEST:
+                found.append((_Step(int(match[1]) if match else None, str(uuid)), str(task["state"])))
+            if match and task["state"] == "finished":
+                network.seconds += duration(task) or 0.0
         return found
 
     def _adopt(self, work: _Work, steps: Sequence[tuple[_Step, str]]) -> None:
-        """Go on where an earlier sweep stopped: its tasks to come are ours, its old tests are removed."""
+        """Go on where an earlier sweep stopped: its epochs to come are ours, its tests are removed."""
         network = work.network
-        network.epoch = sum(step.kind == "epoch" and state == "finished" for step, state in steps)
+        network.epoch = sum(step.epoch is not None and state == "finished" for step, state in steps)
         network.share = network.epoch / network.epochs
         for step, state in steps:
-            if state in LIVE_TASKS:
-                work.steps.append(step)
-            elif step.kind == "test":
+            if step.epoch is None:
                 self._remove_test(network, step)
+            elif state in LIVE_TASKS:
+                work.steps.append(step)
 
     def _queue(self, work: _Work) -> None:
-        """Queue all that is left to do for a network."""
+        """Queue all that is left to do for a network: the epochs that lack, and the test."""
         network, task, cluster = work.network, self._session.task, work.network.cluster
         fed, expected = network.links
-        results = [{"dataset_column": name, "hexagon_name": name} for name in expected]
-        last = max((step.epoch for step in work.steps), default=network.epoch)
-        tested = any(step.kind == "test" and step.epoch == last for step in work.steps)
-        for epoch in range(last, network.epochs + 1):
-            name = f"{epoch} of {network.epochs}"
-            if epoch > last:
-                made = task.create_train_task(
-                    f"epoch {name}", cluster,
-                    sources(self._plan.train, fed), sources(self._plan.train, expected),
-                )  # fmt: skip
-                work.steps.append(_Step("epoch", epoch, str(made["uuid"])))
-            if epoch and self._plan.test is not None and not (epoch == last and tested):
-                made = task.create_request_task(
-                    f"test {name}", cluster, sources(self._plan.test, fed), results
-                )
-                work.steps.append(_Step("test", epoch, str(made["uuid"])))
+        learned = sources(self._plan.train, fed), sources(self._plan.train, expected)
+        for epoch in range(network.epoch + len(work.steps) + 1, network.epochs + 1):
+            made = task.create_train_task(f"epoch {epoch} of {network.epochs}", cluster, *learned)
+            work.steps.append(_Step(epoch, str(made["uuid"])))
+        if self._plan.test is not None:
+            results = [{"dataset_column": name, "hexagon_name": name} for name in expected]
+            made = task.create_request_task(_TEST, cluster, sources(self._plan.test, fed), results)
+            work.steps.append(_Step(None, str(made["uuid"])))
 
     def _follow(self, work: _Work) -> None:
         """Look at the task of a network that is at work, and at the next ones, until one is not done."""
         network = work.network
         while work.steps:
             step = work.steps[0]
-            task = self._session.task.get_task(step.uuid, network.cluster)
-            if task["state"] == "aborted":
-                told = task.get("error")
-                reason = told if isinstance(told, str) and told else f"Task '{task['name']}' was aborted."
-                raise exceptions.TaskAbortedException(reason, method="GET", path="/task")
+            task = self._task(network, step)
             if task["state"] != "finished":
-                if step.kind == "epoch":
+                if step.epoch is not None:
                     network.share = (step.epoch - 1 + float(task["percentage_finished"])) / network.epochs
                 work.due = time.monotonic() + self._pause(work, task)
                 return
-            self._end(network, step, task)
-            work.steps.popleft()
-        self._measure(network)
-        self._running.remove(work)
-
-    def _end(self, network: Network, step: _Step, task: pd.Series[Any]) -> None:
-        """Note what a task that is done has brought."""
-        if step.kind == "epoch":
+            if step.epoch is None:
+                break
             network.epoch, network.share = step.epoch, step.epoch / network.epochs
             network.seconds += duration(task) or 0.0
-        else:
-            check = self._session.dataset.check_mnist_dataset(step.uuid, self._plan.test)
+            work.steps.popleft()
+        self._running.remove(work)
+        self._ended.append(work)  # its core is free: the next network goes first
+
+    def _task(self, network: Network, step: _Step) -> pd.Series[Any]:
+        """Return a task as it is; raise TaskAbortedException if it is aborted, or deleted by somebody."""
+        try:
+            task: pd.Series[Any] = self._session.task.get_task(step.uuid, network.cluster)
+        except exceptions.NotFoundException:
+            what = "test" if step.epoch is None else f"epoch {step.epoch}"
+            reason = f"The task of its {what} was deleted."
+            raise exceptions.TaskAbortedException(reason, method="GET", path="/task") from None
+        if task["state"] == "aborted":
+            told = task.get("error")
+            reason = told if isinstance(told, str) and told else f"Task '{task['name']}' was aborted."
+            raise exceptions.TaskAbortedException(reason, method="GET", path="/task")
+        return task
+
+    def _finish(self, work: _Work) -> None:
+        """Note how good a network has become, and how large."""
+        network, session = work.network, self._session
+        if work.steps:
+            check = session.dataset.check_mnist_dataset(work.steps[0].uuid, self._plan.test)
             network.accuracy = float(check["accuracy"])
-            self._remove_test(network, step)
+            self._remove_test(network, work.steps[0])
+        about = session.cluster.get_cluster(network.cluster)
+        found = {name: about.get(there) for name, there in SIZES.items()}
+        network.sizes = {name: value for name, value in found.items() if isinstance(value, int)}
+        network.state, network.share = "finished", 1.0
+        self._ended.remove(work)
 
     def _remove_test(self, network: Network, step: _Step) -> None:
         with suppress(exceptions.NotFoundException):
@@ -468,15 +481,9 @@ class Sweep:
         rate, total = task.get("cycles_per_second"), float(task["total_number_of_cycles"])
         left = high
         if isinstance(rate, float) and rate > 0:
-            later = sum(step.kind == "epoch" for step in work.steps) - 1
-            left = (total - float(task["current_cycle"]) + max(later, 0) * total) / rate
+            later = max(work.network.epochs - work.network.epoch - 1, 0)
+            left = (total - float(task["current_cycle"]) + later * total) / rate
         return max(min(left / 2, high), low, len(self._running) / _RATE)
-
-    def _measure(self, network: Network) -> None:
-        about = self._session.cluster.get_cluster(network.cluster)
-        found = {name: about.get(there) for name, there in SIZES.items()}
-        network.sizes = {name: value for name, value in found.items() if isinstance(value, int)}
-        network.state, network.share = "finished", 1.0
 
     # -- the end
 
@@ -485,7 +492,7 @@ class Sweep:
         for network in list(self._waiting):
             network.cluster = self._known().get(network.mark)
             steps = self._steps(network) if network.cluster else []
-            network.epoch = sum(step.kind == "epoch" and state == "finished" for step, state in steps)
+            network.epoch = sum(step.epoch is not None and state == "finished" for step, state in steps)
             if network.epoch < network.epochs:
                 network.state, network.share = "stopped", network.epoch / network.epochs
                 self._waiting.remove(network)
@@ -493,13 +500,13 @@ class Sweep:
 
     def _let_go(self) -> None:
         """Take back what is queued; a pass under way goes on, and the next sweep finds it."""
-        for work in self._running:
+        for work in (*self._running, *self._ended):
             cluster = work.network.cluster
             with suppress(exceptions.HanamiException):
                 if cluster is not None:
                     states = self._session.task.list_tasks(cluster).set_index("uuid")["state"]
                     for step in reversed(work.steps):
-                        if step.kind == "test":
+                        if step.epoch is None:
                             self._remove_test(work.network, step)
                         elif states.get(step.uuid) == "queued":
                             self._session.task.delete_task(step.uuid, cluster)
