@@ -155,7 +155,7 @@ def test_an_upload_to_a_server_that_stalls(
     assert "stalled" not in set(session.dataset.list_datasets()["name"])
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("cluster_uuid", "quick")  # in this order: the cluster has time to be made
 def test_direct_io_with_a_server_that_stalls_then_goes_on(
     session: Session, proxy: Any, cluster_uuid: str
 ) -> None:
