@@ -21,7 +21,7 @@ test: $(VENV)/.test $(BUNDLES)
 	@$(BIN)/python tests/run.py
 
 bench: $(VENV)/.test $(BUNDLES)
-	@for script in bench/engine.py bench/client.py bench/commands.py bench/tables.py bench/sweep.py; do $(BIN)/python $$script || exit 1; done
+	@for script in bench/engine.py bench/client.py bench/commands.py bench/dask_hosts.py bench/tables.py bench/sweep.py; do $(BIN)/python $$script || exit 1; done
 	@$(BIN)/python -m bench.load
 
 # COUNT=100000 SECONDS=1800 are its defaults; writes docs/soak.md

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -13,20 +14,30 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import psutil
 
 from hanami_jupyter.client import transport
-from hanami_jupyter.client.hanami_exceptions import ConnectionException, HanamiException
+from hanami_jupyter.client.hanami_exceptions import (
+    ConflictException,
+    ConnectionException,
+    HanamiException,
+    InvalidDataException,
+    NotSupportedException,
+)
+from hanami_jupyter.protocol.extras import DASK
 from hanami_jupyter.protocol.processes import lives, mark
 from hanami_jupyter.session import Session, connect
+
+if TYPE_CHECKING:
+    import distributed
 
 APP = "hanami-jupyter"
 FOREVER = "forever"
@@ -60,6 +71,8 @@ class Running:
         Of the package.
     persistent : bool
         Whether its data stays when it leaves.
+    dask : str
+        Where its Dask workers come from: the address of a scheduler, or how many it started.
     password : str
         The admin's; not in the repr.
     """
@@ -71,6 +84,7 @@ class Running:
     version: str
     user: str
     persistent: bool
+    dask: str
     password: str = field(repr=False)
 
 
@@ -83,7 +97,11 @@ class Failed:
 
 
 def local(
-    folder: str | os.PathLike[str] | None = None, *, timeout: float = START_LIMIT, log_level: str = "info"
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    dask: int | str | distributed.Client | None = None,
+    timeout: float = START_LIMIT,
+    log_level: str = "info",
 ) -> Session:
     """Start an embedded backend on this machine, or join the one that runs, and log in as its admin.
 
@@ -92,6 +110,9 @@ def local(
     folder : path, optional
         Where its data stays. Other processes that name the same folder join the same backend. Without one
         the backend belongs to this process alone and its data goes with it; a second call joins it.
+    dask : int, str or distributed.Client, optional
+        Dask workers that become hosts beside this machine's cores: how many processes to start here, or the
+        address of a scheduler, or a client of it.
     timeout : float
         Seconds until it has to answer.
     log_level : str
@@ -106,6 +127,10 @@ def local(
     ------
     ConnectionException
         If it does not start; the message shows what it said.
+    ConflictException
+        If it runs already, without these Dask workers.
+    NotSupportedException
+        If Dask workers are asked for and the package `distributed` is not installed.
 
     Examples
     --------
@@ -113,18 +138,45 @@ def local(
     >>> hanami.local()
     <Session admin@admin at http://127.0.0.1:..., admin>
     """
+    source, secured = _dask(dask)
     with _lock:
         place = _ephemeral() if folder is None else Path(folder).expanduser().resolve()
+        options: dict[str, Any] = {"timeout": timeout, "log_level": log_level, "dask": source}
         for left in (True, False):
-            running = started(
-                start(place, persistent=folder is not None, timeout=timeout, log_level=log_level)
-            )
+            running = started(start(place, persistent=folder is not None, environment=secured, **options))
+            if source and running.dask != source:
+                raise ConflictException(
+                    "The backend runs already, without these Dask workers. Stop it with"
+                    f" hanami_jupyter.launcher.stop({'' if folder is None else repr(str(folder))}) first."
+                )
             try:
                 return connect(running.address, running.user, running.password)
             except ConnectionException:
                 if not left:
                     raise
     raise AssertionError  # the loop returns or raises
+
+
+def _dask(dask: int | str | distributed.Client | None) -> tuple[str, dict[str, str]]:
+    """Return Dask workers as the backend's option names them, and where the client's TLS files are."""
+    if dask is None:
+        return "", {}
+    if importlib.util.find_spec("distributed") is None:
+        raise NotSupportedException(DASK)
+    if isinstance(dask, (int, str)):
+        return str(dask), {}
+    address, security = str(dask.scheduler.address), dask.security
+    if address.startswith("inproc:"):
+        raise InvalidDataException(
+            "The Dask scheduler runs inside this process, where the backend cannot reach it. Give a client of"
+            " a LocalCluster with processes=True."
+        )
+    files = {
+        "CA_FILE": security.tls_ca_file,
+        "CLIENT__CERT": security.tls_client_cert,
+        "CLIENT__KEY": security.tls_client_key,
+    }
+    return address, {f"DASK_DISTRIBUTED__COMM__TLS__{name}": file for name, file in files.items() if file}
 
 
 def started(result: Running | Failed) -> Running:
@@ -136,7 +188,13 @@ def started(result: Running | Failed) -> Running:
 
 
 def start(
-    folder: Path, *, persistent: bool = True, timeout: float = START_LIMIT, log_level: str = "info"
+    folder: Path,
+    *,
+    persistent: bool = True,
+    timeout: float = START_LIMIT,
+    log_level: str = "info",
+    dask: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> Running | Failed:
     """Join the backend of a folder, or start one; the result is a value.
 
@@ -150,6 +208,10 @@ def start(
         Seconds until it has to answer.
     log_level : str
         How much it writes to ``backend.log``.
+    dask : str
+        Address of a Dask scheduler, or how many workers to start; nothing for none.
+    environment : mapping of str to str, optional
+        Variables for a process that is started, beside those of this one.
 
     Returns
     -------
@@ -169,7 +231,10 @@ def start(
         if persistent:
             _point_to(folder)
         with _locked(folder / "start.lock"):
-            return read(folder) or _launch(folder, persistent, timeout, log_level)
+            options = ["--log-level", log_level, *(["--dask", dask] if dask else [])]
+            if not persistent:
+                options.append("--ephemeral")
+            return read(folder) or _launch(folder, options, environment or {}, timeout)
     except OSError as error:
         return Failed(f"The folder '{folder}' cannot be used: {error.strerror or error}.", "")
 
@@ -320,6 +385,7 @@ def read(folder: Path) -> Running | None:
                 version=str(info.get("version", "")),
                 user=info["user"],
                 persistent=folder.parent != runtime_folder(),
+                dask=str(info.get("dask", "")),
                 password=info["password"],
             )
     return None
@@ -357,17 +423,17 @@ def _process(info: dict[str, Any]) -> psutil.Process | None:
     return process
 
 
-def _launch(folder: Path, persistent: bool, timeout: float, log_level: str) -> Running | Failed:
+def _launch(
+    folder: Path, options: Sequence[str], variables: Mapping[str, str], timeout: float
+) -> Running | Failed:
     """Start the child and wait until it answers."""
     (folder / "info.json").unlink(missing_ok=True)
     log = folder / "backend.log"
     command = [
         sys.executable, "-m", "hanami_jupyter.backend", "--host", "127.0.0.1", "--port", "0",
-        "--data-dir", str(folder), "--embedded", "--log-level", log_level,
+        "--data-dir", str(folder), "--embedded", *options,
     ]  # fmt: skip
-    if not persistent:
-        command.append("--ephemeral")
-    environment = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
+    inherited = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
     with open(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as output:
         offset = output.tell()
         child = subprocess.Popen(
@@ -375,7 +441,7 @@ def _launch(folder: Path, persistent: bool, timeout: float, log_level: str) -> R
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=environment,
+            env=inherited | dict(variables),
             cwd=folder,
             close_fds=True,
             **_detached(),

@@ -49,6 +49,10 @@ class Config:
         Number of logical hosts; 0 for one to each group of CPU cores.
     names : str
         Names, separated by commas, under which a proxy on this machine shows the backend to browsers.
+    dask : str
+        Address of a Dask scheduler whose workers become hosts, or how many workers to start here.
+    snapshot_seconds : float
+        Between two snapshots of a cluster at work on a Dask worker.
     log_level : str
         ``debug``, ``info``, ``warning`` or ``error``.
     """
@@ -66,6 +70,8 @@ class Config:
     password_cost: int = 2
     password_memory: int = 19456
     hosts: int = 0
+    dask: str = ""
+    snapshot_seconds: float = 30.0
     names: str = ""
     log_level: str = "info"
 
@@ -105,6 +111,8 @@ _HELP = {
     "password_memory": "argon2 memory in KiB",
     "hosts": "number of logical hosts, 0 for one to each group of cores",
     "names": "names under which a proxy shows it to browsers, separated by commas",
+    "dask": "address of a Dask scheduler, or number of Dask workers to start here",
+    "snapshot_seconds": "seconds between two snapshots of a cluster at work on a Dask worker",
     "log_level": "debug, info, warning or error",
 }
 
@@ -210,6 +218,8 @@ def _check(config: Config) -> None:
         raise ConfigError("TLS needs both a certificate (--certfile) and its key (--keyfile).")
     if config.token_lifetime <= 0 or config.login_delay < 0:
         raise ConfigError("token_lifetime must be greater than 0, login_delay at least 0.")
+    if config.snapshot_seconds <= 0:
+        raise ConfigError("snapshot_seconds must be greater than 0.")
     if config.password_cost < 1 or config.password_memory < 8:
         raise ConfigError("password_cost must be at least 1, password_memory at least 8.")
     if config.log_level not in {"debug", "info", "warning", "error"}:

@@ -31,6 +31,7 @@ def write_info(service: Service, address: str) -> None:
         "pid": os.getpid(),
         "started": psutil.Process().create_time(),
         "version": service.version,
+        "dask": service.config.dask,
         "user": user,
         "password": password,
     }

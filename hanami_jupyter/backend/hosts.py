@@ -403,13 +403,6 @@ class LocalDirect(Buffers):
         return self._single.request(self.inputs)
 
 
-def answer(
-    cluster: Cluster, row: Mapping[str, npt.NDArray[np.float32]]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Return what a cluster of this process says to one row, by output."""
-    return {name: values[0] for name, values in dict(cluster.request(row)).items()}
-
-
 def engine_info(cluster: Cluster) -> dict[str, Any]:
     """Return what the wire tells about a cluster beyond its name."""
     return {

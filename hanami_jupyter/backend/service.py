@@ -9,9 +9,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from hanami_jupyter._version import __version__
+from hanami_jupyter.protocol.extras import DASK
 
 from . import files, hosts, policy
 from .auth import Accounts
@@ -20,6 +21,9 @@ from .config import Config, ConfigError, first_admin
 from .measurements import Measurements
 from .store import Store, StoreError
 from .uploads import Uploads
+
+if TYPE_CHECKING:
+    from .dask_hosts import Workers
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class Service:
             self.admin = self._first_admin(environment)
             self.engine = hosts.Engine()
             places = hosts.local_hosts(self.store.secret("server", secrets.token_hex(16)), config.hosts)
+            self.workers = _workers(config)
             self.uploads = Uploads(self.store, self.folder)
             self.clusters = Clusters(self.store, self.folder, places, self.engine)
             self.measurements = Measurements()
@@ -70,12 +75,16 @@ class Service:
     def start(self) -> None:
         """Begin what runs in the background."""
         self.engine.start()
+        if self.workers:
+            self.workers.start(self.clusters)
         self.measurements.start()
 
     def close(self) -> None:
         """Stop computing and close every file."""
         self.measurements.stop()
         self.clusters.close()
+        if self.workers:
+            self.workers.close()
         self.accounts.passwords.close()
         self.store.close()
         self._lock.close()
@@ -107,6 +116,17 @@ class Service:
                 f"User '{user}' exists and is no admin. Set HANAMI_ADMIN_USER_ID to another name."
             )
         return user, secret
+
+
+def _workers(config: Config) -> Workers | None:
+    """Return the Dask workers, if there are to be any."""
+    if not config.dask:
+        return None
+    try:
+        from .dask_hosts import Workers  # noqa: PLC0415 - an extra of the package
+    except ImportError:
+        raise ConfigError(DASK) from None
+    return Workers(config.dask, config.snapshot_seconds)
 
 
 def _prepare(folder: Path, *, private: bool) -> IO[bytes]:

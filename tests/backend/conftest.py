@@ -275,7 +275,7 @@ def idx(pictures: np.ndarray, labels: np.ndarray) -> tuple[bytes, bytes]:
 class Backend:
     """A backend process and its folder."""
 
-    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *options: str, cwd: Path | None = None, **environment: str) -> None:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}.log"
         command = [sys.executable, "-m", "hanami_jupyter.backend", "--port", "0", "--data-dir", str(folder)]
@@ -288,6 +288,7 @@ class Backend:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **{k: v for k, v in values.items() if v}},
+                cwd=cwd,
             )
         self.address = until(lambda: self._address(start))
 
@@ -313,8 +314,8 @@ class Backend:
 
 
 @contextmanager
-def running(folder: Path, *options: str, **environment: str) -> Iterator[Backend]:
-    backend = Backend(folder, *options, **environment)
+def running(folder: Path, *options: str, cwd: Path | None = None, **environment: str) -> Iterator[Backend]:
+    backend = Backend(folder, *options, cwd=cwd, **environment)
     try:
         yield backend
     finally:
