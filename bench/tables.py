@@ -78,7 +78,7 @@ def measure(session: Session) -> None:
     """Print what clicks and looks take."""
     panel = Datasets(session)
     answered: list[object] = []
-    panel.send = lambda content, **_: answered.append(content)
+    panel.send = lambda content, *_: answered.append(content)
 
     def look() -> None:
         panel._stale = True
