@@ -132,7 +132,38 @@ PANELS = [
         watches=False,
     ),
 ]
-SERVED = [case for case in PANELS if case.served]
+# what is not shown beside the others in a browser: it changes by itself, or is made of others
+MORE = [
+    Case(
+        "Clusters",
+        "resources",
+        "from hanami_jupyter.panels.lists import Clusters\npanel = Clusters(owner)",
+        shows=("Clusters", "digits", "<table"),
+        ready="digits",
+        stir="panel.write(said=str(time.monotonic_ns()))",
+        asks="about",
+        values={"key": "cluster"},
+    ),
+    Case(
+        "Machine",
+        "machine",
+        "from hanami_jupyter.panels.machine import Machine\npanel = Machine(owner)",
+        shows=("Machine", "Power", "Clock"),
+        ready="core",
+        stir="panel.write(title=str(time.monotonic_ns()))",
+    ),
+    Case(
+        "Dashboard",
+        "resources",
+        "panel = hanami.Dashboard(owner)\npanel.shown = 'Hosts'",
+        shows=("Hosts", "Clusters", "digits"),
+        ready="digits",
+        stir="panel.selection.cluster = '' if panel.selection.cluster else cluster",
+        served=False,
+    ),
+]
+EVERY = [*PANELS, *MORE]
+SERVED = [case for case in EVERY if case.served]
 
 
 def name(case: Case) -> str:
