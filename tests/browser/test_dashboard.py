@@ -127,7 +127,7 @@ class Keyboard(Mouse):
         """Walk to a list, and along it."""
         self._reach(lambda: self._focused(field))
         chosen = "list => list.selectedOptions[0].label"
-        self.page.keyboard.type(option)
+        self.page.keyboard.press("Home")
         self._reach(lambda: field.evaluate(chosen) == option, "ArrowDown")
 
     def pick(self, table: Any, words: str) -> None:

@@ -51,7 +51,7 @@ class Case:
     asks: str = "refresh"
     """A command that needs the server, if it needs one."""
     values: dict[str, str] = field(default_factory=dict)
-    """The command's values, as expressions of what ``SETUP`` left; ``secret`` travels as a buffer."""
+    """The command's values, as expressions of what ``SETUP`` left; ``attached`` travels as a buffer."""
     served: bool = True
     """Whether it works with a server."""
     watches: bool = True
@@ -73,7 +73,7 @@ PANELS = [
             "address": "session.address",
             "user": "session.user_id",
             "verify": "True",
-            "secret": "running.password.encode()",
+            "attached": "running.password.encode()",
         },
         watches=False,
     ),

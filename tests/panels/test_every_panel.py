@@ -272,7 +272,7 @@ def test_when_the_sign_in_has_ended_it_follows_the_next_one(case, workshop, fron
     values = {"address": session.address, "user": running.user, "verify": True}
 
     def sign_in():
-        assert front(login).ask("sign_in", secret=running.password.encode(), **values)["ok"]
+        assert front(login).ask("sign_in", attached=running.password.encode(), **values)["ok"]
 
     sign_in()
     panel = Served(case, workshop, front)

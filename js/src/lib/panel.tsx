@@ -108,16 +108,26 @@ export function isDark(): boolean {
   return luminance(colour.length >= 3 ? colour.slice(0, 3) : [0, 0, 0]) > 0.4;
 }
 
+/** Keep the notebook's shortcuts from an element: some are looked for on the focused element itself. */
+function ownKeys(item: Element): void {
+  item.setAttribute("data-lm-suppress-shortcuts", "true");
+}
+
 function Root({ model, el, children }: { model: Model; el: HTMLElement; children: ComponentChildren }) {
   const gone = useKernelGone(model, el);
   const [waiting, setWaiting] = useState<Waiting>("no");
   const commands = useMemo(() => new Commands(model, setWaiting), [model]);
   useEffect(() => {
-    // keys on a dashboard's tabs are the tabs', as those in a card are the card's
-    const keys = () => el.closest(".hanami-dashboard")?.setAttribute("data-lm-suppress-shortcuts", "true");
+    // the keys on a dashboard's tabs are the tabs'
+    const keys = () => el.closest(".hanami-dashboard")?.querySelectorAll("[role=tab]").forEach(ownKeys);
     commands.send("refresh", { dark: isDark() }).then(keys, keys);
     return () => commands.close();
   }, [commands, el]);
+  useEffect(() => {
+    const focused = (event: Event) => ownKeys(event.target as Element);
+    el.addEventListener("focusin", focused);
+    return () => el.removeEventListener("focusin", focused);
+  }, [el]);
   return (
     <Context.Provider value={{ model, commands, gone }}>
       <WaitingContext.Provider value={waiting}>{children}</WaitingContext.Provider>
