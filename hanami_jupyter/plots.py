@@ -46,9 +46,9 @@ _ON_LIGHT = {"text": "#212121", "ground": "#ffffff"}
 def is_dark() -> bool:
     """Return whether figures are drawn for a dark notebook.
 
-    The environment variable ``HANAMI_THEME`` (``dark`` or ``light``) goes first. A notebook does not tell
-    the kernel its theme, but a panel that it shows does; before the first one, matplotlib's own style counts
-    (``plt.style.use("dark_background")``).
+    The environment variable ``HANAMI_THEME`` (``dark`` or ``light``) goes first, then what a panel told that
+    the notebook shows, then the theme in the settings of JupyterLab and Notebook 7, and last matplotlib's own
+    style (``plt.style.use("dark_background")``).
 
     Examples
     --------
@@ -58,8 +58,9 @@ def is_dark() -> bool:
     theme = os.environ.get("HANAMI_THEME", "").lower()
     if theme in {"dark", "light"}:
         return theme == "dark"
-    if shown.notebook.dark is not None:
-        return shown.notebook.dark
+    told = shown.dark_by_settings() if shown.notebook.dark is None else shown.notebook.dark
+    if told is not None:
+        return told
     red, green, blue = mpl.colors.to_rgb(mpl.rcParams["axes.facecolor"])
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
 

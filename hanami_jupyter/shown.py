@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+_THEME = re.compile(r'^[\s{]*"theme"\s*:\s*"([^"]*)"', re.MULTILINE)
+_ADAPTS = re.compile(r'^[\s{]*"adaptive-theme"\s*:\s*true', re.MULTILINE)
 
 
 class Notebook:
@@ -20,6 +27,25 @@ class Notebook:
 
 
 notebook = Notebook()
+
+
+def dark_by_settings() -> bool | None:
+    """Return whether the theme chosen in JupyterLab or Notebook 7 is dark; None where neither runs us.
+
+    A front end tells its theme with the first panel, which is too late for the figures of a fast "run all".
+    """
+    if "JPY_SESSION_NAME" not in os.environ:  # which a Jupyter server gives to the kernels of notebooks
+        return None
+    from jupyter_core.paths import jupyter_config_dir  # noqa: PLC0415 - only needed here
+
+    folder = os.environ.get("JUPYTERLAB_SETTINGS_DIR") or Path(jupyter_config_dir(), "lab", "user-settings")
+    path = Path(folder, "@jupyterlab", "apputils-extension", "themes.jupyterlab-settings")
+    try:
+        settings = path.read_text(encoding="utf-8")
+    except OSError:
+        return None  # never changed, or not on this machine
+    theme = _THEME.search(settings)
+    return None if theme is None or _ADAPTS.search(settings) else "dark" in theme.group(1).lower()
 
 
 def labels(values: ArrayLike) -> NDArray[np.int64]:

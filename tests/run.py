@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "tests"
+KERNEL = ROOT / "build" / "ipykernel6"  # the Makefile installs it
 BIN = Path(sys.executable).parent
 CODE = ["hanami.py", "hanami_jupyter", "js/build.py", "tests", "bench"]
 STRICT = os.environ.get("HANAMI_REQUIRE_ALL") == "1"
@@ -31,12 +32,13 @@ class Count:
     note: str = ""
 
 
-def run(*words: str, output: IO[str] | None = None) -> int:
+def run(*words: str, output: IO[str] | None = None, **variables: str) -> int:
     """Run a command in the root folder with this environment's tools and return its exit code."""
     environment = os.environ | {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUTF8": "1",
         "NO_MKDOCS_2_WARNING": "1",
+        **variables,
     }
     environment.pop("HANAMI_DATA_DIR", None)  # the tests compare with what the packaged sample gives
     return subprocess.run(
@@ -49,11 +51,11 @@ def check(*words: str) -> Count:
     return Count(passed=1) if run(*words) == 0 else Count(failed=1)
 
 
-def pytest(name: str, *words: str) -> Count:
+def pytest(name: str, *words: str, **variables: str) -> Count:
     """Run pytest and count its cases."""
     report = BUILD / f"{name}.xml"
     report.unlink(missing_ok=True)
-    code = run(sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *words)
+    code = run(sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *words, **variables)
     if not report.exists():
         return Count(failed=1)
     suite = next(ElementTree.parse(report).iter("testsuite"))
@@ -87,6 +89,14 @@ def vitest() -> Count:
     )
 
 
+def older_kernel() -> Count:
+    """Run the panels' tests on ipykernel 6, which delivers a front end's messages on the main thread."""
+    if not (KERNEL / ".installed").exists():
+        return Count(note="not run")
+    variables = {"PYTHONPATH": str(KERNEL), "HANAMI_IPYKERNEL": "6"}
+    return pytest("ipykernel-6", "tests/panels", **variables)
+
+
 def browser() -> Count:
     """Run the tests in a real JupyterLab, where there is a browser."""
     if not shutil.which("chromium") and not STRICT:
@@ -110,6 +120,7 @@ PARTS = {
     "front end tests": vitest,
     "documentation": lambda: check("mkdocs", "build", "--strict", "--quiet"),
     "tests": lambda: pytest("tests", "tests", "-m", "not browser"),
+    "panels on ipykernel 6": older_kernel,
     "notebooks": lambda: pytest(
         "notebooks",
         "-p",

@@ -238,3 +238,26 @@ def test_colours_are_those_of_the_one_palette_file():
     viridis = mpl.colormaps["viridis"]
     for share in (0.0, 0.5, 1.0):
         assert np.allclose(plots.QUANTITIES(share)[:3], viridis(share)[:3], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("settings", "dark"),
+    [
+        ('{\n    // chosen\n    "theme": "JupyterLab Dark"\n}', True),
+        ('{"theme": "JupyterLab Light"}', False),
+        ('{\n    "theme": "JupyterLab Dark",\n    "adaptive-theme": true\n}', False),
+        ("", False),
+    ],
+)
+def test_before_the_first_panel_the_theme_in_the_settings_counts(settings, dark, monkeypatch, tmp_path):
+    path = tmp_path / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+    path.parent.mkdir(parents=True)
+    path.write_text(settings)
+    monkeypatch.setattr(notebook, "dark", None)
+    monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(tmp_path))
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert not plots.is_dark()  # no notebook runs us
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
+    assert plots.is_dark() is dark
+    monkeypatch.setattr(notebook, "dark", not dark)
+    assert plots.is_dark() is not dark  # what a panel told goes before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from hanami_jupyter.client.transport import Verify, call
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Self
 
 __all__ = [
     "create_request_task",
@@ -286,7 +288,7 @@ def wait(
     timeout : float, optional
         Longest wait in seconds; endless by default.
     callback : callable, optional
-        Called with the task after each look.
+        Called with the task after each look; without one, a terminal shows a bar.
     poll : float
         Seconds between two looks; the first ones come sooner.
 
@@ -310,11 +312,11 @@ def wait(
     >>> task.wait(token, address, request["uuid"], cluster_uuid, timeout=60)["current_cycle"]
     20
     """
-    looks = _Looks(timeout, poll, callback)
-    for pause in looks:
-        if looks.end(get_task(token, address, task_uuid, cluster_uuid, verify_connection)):
-            break
-        time.sleep(pause)
+    with _Looks(timeout, poll, callback) as looks:
+        for pause in looks:
+            if looks.end(get_task(token, address, task_uuid, cluster_uuid, verify_connection)):
+                break
+            time.sleep(pause)
     return looks.last
 
 
@@ -363,13 +365,31 @@ async def wait_async(
     >>> asyncio.run(waiting)["state"]
     'finished'
     """
-    looks = _Looks(timeout, poll, callback)
-    for pause in looks:
-        now = await asyncio.to_thread(get_task, token, address, task_uuid, cluster_uuid, verify_connection)
-        if looks.end(now):
-            break
-        await asyncio.sleep(pause)
+    with _Looks(timeout, poll, callback) as looks:
+        for pause in looks:
+            now = await asyncio.to_thread(
+                get_task, token, address, task_uuid, cluster_uuid, verify_connection
+            )
+            if looks.end(now):
+                break
+            await asyncio.sleep(pause)
     return looks.last
+
+
+class _Bar:
+    """How far a task is, as a line on a terminal that vanishes in the end."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - only a terminal shows a bar
+
+        self._bar = tqdm(unit=" cycles", unit_scale=True, leave=False, delay=0.2)
+        self.close = self._bar.close
+
+    def __call__(self, now: pd.Series[Any]) -> None:
+        self._bar.set_description(f"{now['name']} ({now['state']})", refresh=False)
+        if not now[["current_cycle", "total_number_of_cycles"]].isna().any():
+            self._bar.total = int(now["total_number_of_cycles"])
+            self._bar.update(int(now["current_cycle"]) - self._bar.n)
 
 
 class _Looks:
@@ -379,7 +399,17 @@ class _Looks:
 
     def __init__(self, timeout: float | None, poll: float, callback: Progress | None) -> None:
         self.until = None if timeout is None else time.monotonic() + timeout
-        self.timeout, self.poll, self.callback = timeout, poll, callback
+        self.timeout, self.poll = timeout, poll
+        shows = callback is None and sys.stderr is not None and sys.stderr.isatty()
+        self._bar = _Bar() if shows else None
+        self.callback = self._bar or callback
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
     def __iter__(self) -> Iterator[float]:
         """Yield pauses in seconds, short ones first."""

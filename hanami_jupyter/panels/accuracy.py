@@ -244,7 +244,8 @@ class Accuracy(Panel):
         with card(self.title, self.headline or "no results yet", self.notice) as pieces:
             if self.matrix:
                 pieces.append(self._class_table())
-                pieces.extend(self._mistake(row) for row in self.do_gallery()["rows"][:10])
+                mistakes = "".join(self._mistake(row) for row in self.do_gallery()["rows"][:10])
+                pieces.append(f'<div class="hanami-digits">{mistakes}</div>')
         return "".join(pieces)
 
     def _class_table(self) -> str:

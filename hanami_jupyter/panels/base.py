@@ -200,6 +200,9 @@ class Panel(anywidget.AnyWidget):
         """
         if "command" not in content or "id" not in content:
             return
+        self._answer(
+            {"id": content["id"], "taken": True}
+        )  # the kernel is free: what may be slow is the server
         values = dict(content)
         if buffers:
             values["attached"] = bytes(buffers[0])
@@ -224,6 +227,9 @@ class Panel(anywidget.AnyWidget):
                 answer["result"] = result
         except Exception as error:  # noqa: BLE001 - the front end shows it where the person clicked
             answer = {"id": number, "ok": False, "error": sentence(error)}
+        self._answer(answer, buffers)
+
+    def _answer(self, answer: dict[str, object], buffers: list[bytes] | None = None) -> None:
         with self._closing:
             if not self.closed:
                 self.send(answer, buffers)

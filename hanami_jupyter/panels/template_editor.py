@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
+from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.panels.base import Panel, PanelError, card
 from hanami_jupyter.panels.recipes import step
+from hanami_jupyter.panels.task_progress import LIVE
 from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from hanami_jupyter.session import Session
 
 PRESETS: dict[str, str] = json.loads((Path(__file__).parent / "presets.json").read_text(encoding="utf-8"))
+MEASURES = ("blocks", "sections", "synapses")
+_FOLLOW = 1.0  # seconds between looks at a cluster that trains
 _RADIUS, _STEP = 14.0, 28.0
 
 
@@ -47,6 +51,8 @@ class TemplateEditor(Panel):
     text = traitlets.Unicode().tag(sync=True)
     connected = traitlets.Bool().tag(sync=True)
     created = traitlets.Unicode().tag(sync=True)
+    grown: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    tint = traitlets.Enum(["", *MEASURES], "").tag(sync=True)
 
     def __init__(
         self,
@@ -55,6 +61,8 @@ class TemplateEditor(Panel):
         session: Session | Login | None = None,
     ) -> None:
         self._cluster: pd.Series[Any] | None = None
+        self._followed: str | None = None
+        self._ended = -1
         text = template if isinstance(template, str) else template.text or template.canonical()
         super().__init__(session, text=PRESETS.get(text, text), connected=session is not None)
 
@@ -72,7 +80,7 @@ class TemplateEditor(Panel):
         Returns
         -------
         TemplateEditor
-            The editor; what is created in it is a new cluster.
+            The editor; what is created in it is a new cluster. It can be tinted by what grew in this one.
 
         Raises
         ------
@@ -89,7 +97,10 @@ class TemplateEditor(Panel):
                 f"The server does not tell the template of cluster '{cluster_uuid}'. Open its file instead."
             )
             raise PanelError(message)
-        return cls(text, session=session)
+        editor = cls(text, session=session)
+        editor._followed = str(cluster_uuid)
+        editor.refresh()
+        return editor
 
     @property
     def template(self) -> grammar.Template:
@@ -103,6 +114,24 @@ class TemplateEditor(Panel):
             message = "No cluster was created yet. Press 'Create cluster' first."
             raise PanelError(message)
         return self._cluster
+
+    def update(self) -> float | None:
+        """Read what grew in the cluster; anew whenever one of its tasks ends."""
+        if self._followed is None:
+            self.write(grown=[])
+            return None
+        try:
+            states = self.session.task.list_tasks(self._followed)["state"]
+            ended, live = int((~states.isin(LIVE)).sum()), bool(states.isin(LIVE).any())
+            if not live or ended != self._ended:
+                rows = self.session.cluster.get_cluster(self._followed).get("hexagons")
+                self.write(grown=[_grown(row) for row in rows] if isinstance(rows, list) else [])
+        except exceptions.NotFoundException:  # somebody deleted it
+            self._followed = None
+            self.write(grown=[])
+            return None
+        self._ended = ended
+        return _FOLLOW if live or self.cell_running else None
 
     # -- commands
 
@@ -142,7 +171,26 @@ class TemplateEditor(Panel):
             pill, picture = f"{count} problem{'s' if count > 1 else ''}", ""
         with card(self.title, pill, self.notice) as pieces:
             pieces.append(f"{picture}<pre>{html.escape(self.text)}</pre>")
+            if self.grown:
+                pieces.append(_table(self.grown))
         return "".join(pieces)
+
+
+def _grown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what grew in a hexagon, as the front end takes it."""
+    return {"place": ",".join(map(str, row["position"]))} | {
+        measure: int(row[f"number_of_{measure}"]) for measure in MEASURES
+    }
+
+
+def _table(grown: list[dict[str, Any]]) -> str:
+    """Return what grew as a table."""
+    heads = "".join(f"<th>{measure}</th>" for measure in MEASURES)
+    rows = "".join(
+        f"<tr><th>{row['place']}</th>{''.join(f'<td>{row[measure]:,}</td>' for measure in MEASURES)}</tr>"
+        for row in grown
+    )
+    return f'<table class="hanami-still"><tbody><tr><th>hexagon</th>{heads}</tr>{rows}</tbody></table>'
 
 
 def drawing(template: grammar.Template, *, height: float | None = None) -> str:

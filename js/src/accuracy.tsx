@@ -150,7 +150,7 @@ function Accuracy() {
   const [matrix, selected] = [useTrait<number[][]>(model, "matrix"), useTrait<string>(model, "selected")];
   const { run, error } = useCommand();
   const [choice, choose] = useState<Choice>({ order: "wrong" });
-  const [gallery, setGallery] = useState<Gallery>({ count: 0, rows: [] });
+  const [gallery, setGallery] = useState<Gallery | null>(null);
   // a new matrix has other rows behind its cells
   useEffect(() => {
     let current = true;
@@ -192,9 +192,9 @@ function Accuracy() {
             >
               Least certain
             </button>
-            <span role="status">{heading(choice, gallery.count, classes)}</span>
+            <span role="status">{gallery ? heading(choice, gallery.count, classes) : "looking…"}</span>
           </div>
-          <Digits gallery={gallery} classes={classes} />
+          {gallery && <Digits gallery={gallery} classes={classes} />}
         </div>
       </div>
       {error && <Notice text={error} />}

@@ -2,7 +2,7 @@
 
 import { useMemo } from "preact/hooks";
 import { count, percent, span } from "./lib/format";
-import { centre, corners, RADIUS } from "./lib/hexagons";
+import { corners, lifted, RADIUS } from "./lib/hexagons";
 import { useTrait } from "./lib/model";
 import { Card, Icon, panel, type State, usePanel } from "./lib/panel";
 import type { Kind, Position } from "./template/parse";
@@ -57,7 +57,7 @@ export function detail(network: Network): string {
 /** The frames around templates by name, all of one size, so that their hexagons are. */
 export function frames(drawings: Record<string, Hexagon[]>): Record<string, string> {
   const edges = Object.entries(drawings).map(([name, hexagons]) => {
-    const points = hexagons.map(([x, y, z]) => centre([x, y, z], 0));
+    const points = hexagons.map(([x, y, z]) => lifted([x, y, z]));
     const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
     const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
     return { name, left, width: right - left, middle: (top + bottom) / 2, height: bottom - top };
@@ -75,7 +75,7 @@ function Mini({ hexagons, frame }: { hexagons: Hexagon[]; frame: string | undefi
   return (
     <svg class="hanami-mini" viewBox={frame} preserveAspectRatio="xMinYMid" aria-hidden="true">
       {hexagons.map(([x, y, z, kind]) => {
-        const [left, top] = centre([x, y, z], 0);
+        const [left, top] = lifted([x, y, z]);
         return (
           <g
             key={`${x},${y},${z}`}

@@ -1,9 +1,12 @@
 // The editor of cluster templates: text and hexagon grid, two sides of one document with one undo history.
 import { redo, redoDepth, undo, undoDepth } from "@codemirror/commands";
 import type { EditorView } from "@codemirror/view";
+import type { InputHTMLAttributes } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import presets from "../../hanami_jupyter/panels/presets.json";
+import { compact } from "./lib/format";
 import { useTrait } from "./lib/model";
+import { quantities } from "./lib/palette";
 import { Card, Icon, Notice, panel, useCommand, usePanel, useUnique } from "./lib/panel";
 import {
   addHexagon,
@@ -14,7 +17,7 @@ import {
   setEnd,
   setSetting,
 } from "./template/edit";
-import { type Ends, Grid } from "./template/grid";
+import { type Ends, Grid, type Tint } from "./template/grid";
 import { comma, type Kind, type Position, parse, settingOf, type Template } from "./template/parse";
 import { createEditor } from "./template/text";
 import "./template_editor.css";
@@ -31,6 +34,23 @@ export function endsOf(template: Template): Ends {
   );
 }
 
+export interface Grown {
+  place: string;
+  blocks: number;
+  sections: number;
+  synapses: number;
+}
+
+export const MEASURES = ["blocks", "sections", "synapses"] as const;
+type Measure = (typeof MEASURES)[number];
+
+/** How the picture is tinted by what grew in the cluster; null where it is not. */
+export function tintOf(grown: Grown[], measure: string): Tint | null {
+  if (!grown.length || !MEASURES.includes(measure as Measure)) return null;
+  const counts = new Map(grown.map((row) => [row.place, row[measure as Measure]]));
+  return { counts, most: Math.max(...counts.values()) };
+}
+
 /** The line of an offset, counted from 1. */
 function lineOf(text: string, offset: number): number {
   return text.slice(0, offset).split("\n").length;
@@ -40,6 +60,9 @@ function TemplateEditor() {
   const { model } = usePanel();
   const title = useTrait<string>(model, "title");
   const given = useTrait<string>(model, "text");
+  const grown = useTrait<Grown[]>(model, "grown");
+  const measure = useTrait<string>(model, "tint");
+  const tint = useMemo(() => tintOf(grown, measure), [grown, measure]);
   const [text, setText] = useState(given);
   const [selected, setSelected] = useState("");
   const [layer, setLayer] = useState<number | null>(null);
@@ -101,6 +124,15 @@ function TemplateEditor() {
     edit(moveHexagon(now(), from, to));
     setSelected(comma(to));
   };
+  const undoAnywhere = (event: KeyboardEvent) => {
+    const field = (event.target as Element).closest("input, select, .cm-editor"); // which undo by themselves
+    if (field || !view.current || !(event.ctrlKey || event.metaKey)) return;
+    const key = event.key.toLowerCase();
+    if (key !== "z" && key !== "y") return;
+    event.preventDefault();
+    event.stopPropagation();
+    (key === "y" || event.shiftKey ? redo : undo)(view.current);
+  };
   const problems = [...template.problems, ...template.warnings];
   const wrong = template.problems.length;
   const chosen = template.hexagons.find((hexagon) => comma(hexagon.position) === selected)?.position;
@@ -112,10 +144,12 @@ function TemplateEditor() {
     >
       <div class="hanami-editor">
         <div class="hanami-text" ref={parent} />
-        <div class="hanami-drawing">
+        {/* biome-ignore lint/a11y/noStaticElementInteractions: only what bubbles up from buttons and hexagons */}
+        <div class="hanami-drawing" onKeyDown={undoAnywhere}>
           <Grid
             template={template}
             ends={ends}
+            tint={tint}
             layer={shownLayer}
             selected={selected}
             select={select}
@@ -127,6 +161,7 @@ function TemplateEditor() {
             move={move}
             turn={(layers) => setLayer(shownLayer + layers)}
           />
+          {grown.length > 0 && <TintChoice tint={tint} measure={measure} />}
           {chosen ? (
             <Chosen
               key={selected}
@@ -166,6 +201,57 @@ function TemplateEditor() {
   );
 }
 
+/** Which measure tints the picture, and what its colours mean. */
+function TintChoice({ tint, measure }: { tint: Tint | null; measure: string }) {
+  const { model } = usePanel();
+  const id = useUnique();
+  return (
+    <div class="hanami-fields">
+      <label for={id}>Tint by grown</label>
+      <select
+        id={id}
+        value={measure}
+        onChange={(event) => {
+          model.set("tint", event.currentTarget.value);
+          model.save_changes();
+        }}
+      >
+        {["", ...MEASURES].map((value) => (
+          <option key={value} value={value} selected={value === measure}>
+            {value || "nothing"}
+          </option>
+        ))}
+      </select>
+      {tint && (
+        <span class="hanami-legend">
+          0 <span style={{ background: `linear-gradient(to right, ${quantities.join(", ")})` }} />{" "}
+          {compact(tint.most)}
+        </span>
+      )}
+    </div>
+  );
+}
+
+interface DraftProps extends InputHTMLAttributes<HTMLInputElement> {
+  value: string;
+  commit: (value: string) => void;
+}
+
+/** A short field that keeps what is being typed while the document around it changes. */
+function Draft({ value, commit, ...rest }: DraftProps) {
+  const [draft, setDraft] = useState<string | null>(null);
+  return (
+    <input
+      {...rest}
+      class="hanami-short"
+      value={draft ?? value}
+      onInput={(event) => setDraft(event.currentTarget.value)}
+      onChange={(event) => commit(event.currentTarget.value)}
+      onBlur={() => setDraft(null)}
+    />
+  );
+}
+
 interface ChosenProps {
   position: Position;
   end: Ends[string] | undefined;
@@ -195,12 +281,7 @@ function Chosen({ position, end, set, suggest, remove }: ChosenProps) {
       {end && (
         <>
           <label for={`${id}n`}>named</label>
-          <input
-            id={`${id}n`}
-            class="hanami-short"
-            value={end.name}
-            onChange={(event) => set(end.kind, event.currentTarget.value.trim() || end.name)}
-          />
+          <Draft id={`${id}n`} value={end.name} commit={(name) => set(end.kind, name.trim() || end.name)} />
         </>
       )}
       <button type="button" onClick={remove}>
@@ -217,7 +298,8 @@ const FIELDS = [
     min: 1.1,
     step: "any",
     unset: "",
-    hint: "divides a neuron's potential each cycle, > 1",
+    unit: "divisor, > 1",
+    hint: "a neuron's potential is divided by it each cycle",
   },
   {
     key: "refractory_time",
@@ -225,7 +307,8 @@ const FIELDS = [
     min: 1,
     step: "1",
     unset: "1",
-    hint: "cycles a neuron rests, ≥ 1",
+    unit: "cycles, ≥ 1",
+    hint: "cycles a neuron rests",
   },
   {
     key: "max_connection_distance",
@@ -233,7 +316,8 @@ const FIELDS = [
     min: 1,
     step: "1",
     unset: "1",
-    hint: "hexagons a connection may span, ≥ 1",
+    unit: "hexagons, ≥ 1",
+    hint: "hexagons a connection may span",
   },
 ] as const;
 
@@ -250,19 +334,20 @@ function Settings({ template, set }: { template: Template; set: (key: string, va
   const reduction = settingOf(template, "enable_reduction") === true;
   return (
     <div class="hanami-fields">
-      {FIELDS.map(({ key, label, min, step, unset, hint }) => (
-        <label key={key} title={hint}>
-          {label}{" "}
-          <input
+      {FIELDS.map(({ key, label, min, step, unset, unit, hint }) => (
+        <span key={key} title={hint}>
+          <label for={`${id}${key}`}>{label}</label>{" "}
+          <Draft
+            id={`${id}${key}`}
             type="number"
-            class="hanami-short"
             min={min}
             step={step}
             placeholder="none"
             value={String(settingOf(template, key) ?? unset)}
-            onChange={(event) => event.currentTarget.value && set(key, plain(event.currentTarget.value))}
-          />
-        </label>
+            commit={(value) => value && set(key, plain(value))}
+          />{" "}
+          <span class="hanami-quiet">{unit}</span>
+        </span>
       ))}
       <label for={id} title="synapses without use fade and are removed">
         <input

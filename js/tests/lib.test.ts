@@ -9,7 +9,9 @@ afterEach(() => vi.useRealTimers());
 
 test("numbers and spans are written with their units", () => {
   expect(count(41200)).toBe("41,200");
-  expect([0.24, 9.96, 41, 60, 185, 3600, 7800].map(span)).toEqual([
+  expect([0.0003, 0.09, 0.24, 9.96, 41, 60, 185, 3600, 7800].map(span)).toEqual([
+    "1 ms",
+    "90 ms",
     "0.2 s",
     "10.0 s",
     "41 s",
@@ -43,19 +45,35 @@ test("each reply settles its own command", async () => {
   await expect(one).rejects.toEqual(new CommandError("Task is gone."));
 });
 
-test("a kernel that does not answer is busy after a second and lost after thirty", async () => {
+test("a wait is told after 200 ms, a busy kernel after a second, a lost one after thirty", async () => {
   vi.useFakeTimers();
   const waiting: string[] = [];
   const model = new FakeModel({});
   const commands = new Commands(model, (now) => waiting.push(now));
   const answer = commands.send("one").catch((error: Error) => error.message);
-  vi.advanceTimersByTime(999);
+  vi.advanceTimersByTime(199);
   expect(waiting).toEqual([]);
   vi.advanceTimersByTime(1);
-  expect(waiting).toEqual(["busy"]);
+  expect(waiting).toEqual(["slow"]);
+  vi.advanceTimersByTime(800);
+  expect(waiting).toEqual(["slow", "busy"]);
   vi.advanceTimersByTime(29_000);
   expect(await answer).toMatch(/run the cell again/);
-  expect(waiting).toEqual(["busy", "no"]);
+  expect(waiting).toEqual(["slow", "busy", "no"]);
+});
+
+test("a command that the kernel has taken waits for the server, however long", async () => {
+  vi.useFakeTimers();
+  const waiting: string[] = [];
+  const model = new FakeModel({});
+  const commands = new Commands(model, (now) => waiting.push(now));
+  const answer = commands.send("one");
+  model.emit("msg:custom", { id: model.sent[0]?.id, taken: true });
+  vi.advanceTimersByTime(100_000);
+  expect(new Set(waiting)).toEqual(new Set(["no", "slow"]));
+  model.reply("one", { ok: true, result: 1 });
+  expect(await answer).toBe(1);
+  expect([waiting.at(-1), vi.getTimerCount()]).toEqual(["no", 0]);
 });
 
 test("closing leaves no listener and no timer", () => {

@@ -1,7 +1,7 @@
 // Templates: the same cases that the Python parser reads, edits that keep comments, the grid's geometry.
 import { expect, test } from "vitest";
 import cases from "../../tests/panels/templates.json";
-import { centre } from "../src/lib/hexagons";
+import { centre, projection } from "../src/lib/hexagons";
 import {
   addHexagon,
   apply,
@@ -11,9 +11,9 @@ import {
   setEnd,
   setSetting,
 } from "../src/template/edit";
-import { ghosts, towards } from "../src/template/grid";
+import { ghosts, tinted, towards } from "../src/template/grid";
 import { around, comma, distance, type Position, parse } from "../src/template/parse";
-import { endsOf, plain } from "../src/template_editor";
+import { endsOf, plain, tintOf } from "../src/template_editor";
 
 interface Case {
   text: string;
@@ -109,7 +109,7 @@ test("places of the grid: neighbours touch, free places surround, arrows lead to
   ] as Position[]) {
     expect(around(place).map((near) => distance(place, near))).toEqual([1, 1, 1, 1, 1, 1]);
     const lengths = around(place).map((near) => {
-      const [[x1, y1], [x2, y2]] = [centre(place, place[2]), centre(near, place[2])];
+      const [[x1, y1], [x2, y2]] = [centre(place), centre(near)];
       return Math.hypot(x1 - x2, y1 - y2);
     });
     expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThan(0.1);
@@ -127,4 +127,34 @@ test("places of the grid: neighbours touch, free places surround, arrows lead to
   expect(towards("ArrowRight", [1, 1, 1], shown)).toEqual([2, 1, 1]);
   expect(towards("ArrowDown", [1, 1, 1], shown)).toEqual([2, 2, 1]);
   expect(towards("ArrowLeft", [1, 1, 1], shown)).toBeNull();
+});
+
+test("one layer is drawn flat; the layers of a stack do not cover each other", () => {
+  const flat = projection([
+    [1, 1, 4],
+    [2, 1, 4],
+  ]);
+  expect(flat.at([2, 1, 4])).toEqual(centre([2, 1, 4]));
+  const places = [0, 1, 2].flatMap((z) => [1, 2, 3].map((y): Position => [1, y, z]));
+  const stack = projection(places);
+  const rows = (z: number) => places.filter((place) => place[2] === z).map((place) => stack.at(place)[1]);
+  expect(Math.max(...rows(1))).toBeLessThan(Math.min(...rows(0)));
+  expect(Math.max(...rows(2))).toBeLessThan(Math.min(...rows(1)));
+  expect(stack.at([1, 3, 0])[1] - stack.at([1, 1, 0])[1]).toBeLessThan(
+    centre([1, 3, 0])[1] - centre([1, 1, 0])[1],
+  );
+});
+
+test("hexagons are tinted by what grew, from the least to the most", () => {
+  const grown = [
+    { place: "1,1,1", blocks: 0, sections: 10, synapses: 900 },
+    { place: "2,1,1", blocks: 8, sections: 40, synapses: 100 },
+  ];
+  expect(tintOf(grown, "")).toBeNull();
+  expect(tintOf([], "blocks")).toBeNull();
+  const tint = tintOf(grown, "blocks");
+  expect(tint?.most).toBe(8);
+  expect(tinted(tint, "1,1,1")).toEqual({ fill: "rgb(68,1,84)", text: "#fff", count: 0 });
+  expect(tinted(tint, "2,1,1")).toEqual({ fill: "rgb(253,231,37)", text: "#000", count: 8 });
+  expect(tinted(tint, "9,9,9")).toBeNull();
 });

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,10 +131,9 @@ def _wait(what: str, found: Callable[[], Any], process: subprocess.Popen[bytes],
     pytest.fail(f"{what} did not come:\n{log.read_text('utf-8', 'replace')[-3000:]}")
 
 
-@pytest.fixture(scope="session")
-def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """JupyterLab on a free port, with a fresh home; it serves Notebook 7 too."""
-    folder = tmp_path_factory.mktemp("lab")
+@contextmanager
+def started(folder: Path) -> Iterator[Lab]:
+    """Start JupyterLab on a free port, with a fresh home; it serves Notebook 7 too."""
     environment = _environment(folder / "home")
     settings = folder / "home" / ".jupyter" / "lab" / "user-settings"
     for name, values in SETTINGS.items():
@@ -174,6 +174,13 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
 
 
 @pytest.fixture(scope="session")
+def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One JupyterLab for all tests."""
+    with started(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Any]:
     """Chromium, driven by Playwright."""
     from playwright.sync_api import sync_playwright
@@ -182,6 +189,13 @@ def browser(chromium: str) -> Iterator[Any]:
         running = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM), headless=True)
         yield running
         running.close()
+
+
+def write(path: Path, sources: list[str]) -> None:
+    """Write a notebook with these cells."""
+    cells = [nbformat.v4.new_code_cell(text) for text in sources]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
 class Notebook:
@@ -299,11 +313,7 @@ def open_notebook(
         if isinstance(source, Path):
             shutil.copy(source, lab.folder / name)
         else:
-            cells = [nbformat.v4.new_code_cell(text) for text in source]
-            kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-            nbformat.write(
-                nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), lab.folder / name
-            )
+            write(lab.folder / name, source)
         context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
         contexts.append(context)
         return Notebook(context.new_page(), lab, name, app)

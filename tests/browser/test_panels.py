@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from tests.panels import cases
+from tests.proxy import Proxy
 
 from .conftest import CARD, STICKING_OUT, faults
 
@@ -85,14 +86,6 @@ def test_the_editor_is_one_document_for_keys_mouse_and_text(open_notebook):
             card.get_by_role("button", name="Undo").click()
     assert "parity" not in text.inner_text()
     card.get_by_role("button", name="Redo").click()
-    text.click()
-    page.keyboard.press("Control+End")
-    page.keyboard.type("nonsense dd")
-    card.get_by_text("problem").first.wait_for()
-    assert card.get_by_role("button", name="Create cluster").is_disabled()
-    assert page.locator(".jp-Cell").count() == 2  # typing dd deletes no cell
-    for _ in "nonsense dd":
-        page.keyboard.press("Backspace")
     card.get_by_label("Distance").fill("2")
     card.get_by_label("Distance").press("Tab")
     assert "max_connection_distance: 2" in text.inner_text()
@@ -101,6 +94,31 @@ def test_the_editor_is_one_document_for_keys_mouse_and_text(open_notebook):
     card.get_by_text("Cluster 'drawn' was created.").wait_for()
     assert notebook.ask("editor.template.settings.max_connection_distance") == "2"
     assert notebook.ask("editor.cluster['name']") == "'drawn'"
+
+
+def test_the_editor_marks_mistakes_and_completes_keys_while_one_types(open_notebook):
+    notebook = open_notebook([SETUP, "editor = hanami.TemplateEditor(session=session)\neditor"])
+    notebook.run_all()
+    page = notebook.page
+    card = page.locator(CARD)
+    text = card.locator(".cm-content")
+    text.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("nonsense dd")
+    card.get_by_text("problem").first.wait_for()
+    assert card.get_by_role("button", name="Create cluster").is_disabled()
+    card.locator(".cm-lintRange-error").first.wait_for()
+    assert card.locator(".cm-lintRange-error").first.inner_text() in "nonsense dd"
+    assert page.locator(".jp-Cell").count() == 2  # typing dd deletes no cell
+    for _ in "nonsense dd":
+        page.keyboard.press("Backspace")
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.keyboard.type("neu")
+    page.get_by_role("option", name="neuron_cooldown").click()
+    assert "neuron_cooldown: 10000000.0" in text.inner_text()
 
 
 def test_tasks_are_aborted_from_the_panel_and_a_gone_kernel_is_said(open_notebook):
@@ -167,3 +185,31 @@ def test_the_matrix_filters_the_rows_and_views_of_one_panel_agree(open_notebook)
     notebook.add("panel.add(np.eye(10)[labels], run='perfect')")
     for card in cards.all():
         card.get_by_text("100.0 % of 300, 0 wrong").wait_for()
+
+
+def test_a_slow_network_is_shown_while_a_click_is_under_way(open_notebook, server):
+    proxy = Proxy(server.address)
+    sign_in = f"session = hanami.connect({proxy.address!r}, {server.user!r}, {server.password!r})"
+    setup = f"import hanami\nowner = {sign_in}\n{cases.SETUP}"
+    code = "login = hanami.Login(session.address, session.user_id)\nlogin"
+    notebook = open_notebook(
+        [setup, code, "hanami.TemplateEditor(session=session)", "hanami.TaskProgress(session)"]
+    )
+    notebook.run_all()
+    login, editor, tasks = (notebook.output(number).locator(CARD) for number in (1, 2, 3))
+    tasks.get_by_text("1 finished").wait_for(timeout=COMPILING)
+    proxy.delay = 1.0
+    login.get_by_label("Password").fill(server.password)
+    login.get_by_label("Password").press("Enter")
+    editor.get_by_label("Name").fill("slowly made")
+    editor.get_by_role("button", name="Create cluster").click()
+    tasks.get_by_role("button", name="Start a task").click()
+    for card in (login, editor, tasks):
+        card.get_by_text("working…").wait_for()
+    notebook.screenshot("tasks-working", tasks)
+    proxy.delay = 0.0
+    login.get_by_text("(admin)").wait_for()
+    editor.get_by_text("Cluster 'slowly made' was created.").wait_for()
+    for card in (login, editor, tasks):
+        card.get_by_text("working…").wait_for(state="detached")
+    proxy.close()

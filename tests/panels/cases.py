@@ -18,7 +18,8 @@ outputs = rng.random((300, 10)) * 0.6
 outputs[np.arange(300), labels] += 0.45
 dataset = session.dataset.upload_data("rows", pictures, labels)
 columns = list(session.dataset.get_dataset(dataset)["description"])
-template = "version: 1 settings: refractory_time: 1 hexagons: 1,1,1 2,1,1 inputs: a: 1,1,1 outputs: b: 2,1,1"
+template = "version: 1 settings: refractory_time: 1 hexagons: 1,1,1 2,1,1 2,1,2 "
+template += "inputs: a: 1,1,1 outputs: b: 2,1,2"
 cluster = session.cluster.create_cluster("digits", template, replace=True)["uuid"]
 
 def train(name="epoch 1", dataset=dataset):
@@ -80,13 +81,12 @@ PANELS = [
     Case(
         "TemplateEditor",
         "template_editor",
-        "panel = hanami.TemplateEditor('three layers', session=owner)",
-        shows=("valid", "max_connection_distance", "</svg>"),
-        ready="valid",
+        "panel = hanami.TemplateEditor.of_cluster(owner, cluster)\npanel.tint = 'blocks'",
+        shows=("valid", "refractory_time", "</svg>", "<th>synapses</th>"),
+        ready="Tint by grown",
         stir="panel.text += ' '",
         asks="create",
         values={"name": "f'drawn {time.monotonic_ns()}'", "text": "template"},
-        watches=False,
         kilobytes=450,
     ),
     Case(
@@ -105,7 +105,7 @@ PANELS = [
         "panel.add(outputs[:, ::-1], run='wide', seconds=0.2)\n"
         "panel.add(outputs, run='deep')",
         shows=("of 300", "<table", "data:image/png"),
-        ready="of 300",
+        ready="→",
         stir="panel.add(rng.random((300, 10)))",
         served=False,
         watches=False,

@@ -47,6 +47,8 @@ class Front:
         monkeypatch.setattr(panel, "_send", self._take)
 
     def _take(self, message: dict[str, Any], buffers: Any = None) -> None:
+        if message["method"] == "custom" and "ok" not in message["content"]:
+            return  # the command arrived
         if message["method"] == "custom":
             self.buffers.extend(buffers or ())
             self.replies[message["content"]["id"]] = message["content"]

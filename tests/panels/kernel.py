@@ -1,8 +1,4 @@
-"""A real kernel as a front end sees it: cells that run, the widgets' messages, the log at DEBUG.
-
-``HANAMI_KERNEL_PATH`` names a folder with another ipykernel to test with (``pip install --target``): version
-6 delivers messages on the main thread, version 7 on that of a subshell.
-"""
+"""A real kernel as a front end sees it: cells that run, the widgets' messages, the log at DEBUG."""
 
 from __future__ import annotations
 
@@ -41,7 +37,8 @@ class Kernel:
             self.updates.setdefault(content["comm_id"], []).append(message["header"]["date"])
         elif message["msg_type"] == "comm_msg" and content["data"].get("method") == "custom":
             reply = content["data"]["content"]
-            self.replies[reply["id"]] = reply
+            if "ok" in reply:
+                self.replies[reply["id"]] = reply
 
     def run(self, code: str, cell: str = "cell") -> str:
         """Run a cell as JupyterLab does; return what it printed."""
@@ -99,9 +96,9 @@ class Kernel:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return what a kernel is started with, so that it finds the package, and the ipykernel to test with."""
-    paths = [path for path in (os.environ.get("HANAMI_KERNEL_PATH"), os.environ.get("PYTHONPATH")) if path]
-    return os.environ | {"PYTHONPATH": os.pathsep.join([*paths, str(ROOT)])} | variables
+    """Return what a kernel is started with, so that it finds the package."""
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | variables
 
 
 @contextmanager

@@ -80,13 +80,20 @@ def test_fifty_runs_of_its_cell_leave_as_many_comms_threads_files_and_connection
     cell = f"{case.code}\npanel"
     for _ in range(3):
         kernel.run(cell, case.name)
-    before = kernel.run("print(counted())", "count")
+
+    def counted():
+        return json.loads(kernel.run("print(counted())", "count"))
+
+    most = counted()
+    most[-1] = 3  # a cell, the feed and the count itself may each hold a connection
     for _ in range(50):
         kernel.run(cell, case.name)
     deadline = time.monotonic() + LIMIT  # ipykernel frees the pipes of ended threads every ten seconds
-    while (after := kernel.run("print(counted())", "count")) != before and time.monotonic() < deadline:
+    after = counted()
+    while any(now > limit for now, limit in zip(after, most, strict=True)):
+        assert time.monotonic() < deadline, f"comms, threads, files, connections: {most} became {after}"
         time.sleep(0.5)
-    assert after == before
+        after = counted()
     kernel.run("panel.close()", "close")
 
 

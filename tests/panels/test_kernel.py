@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from .kernel import running
@@ -27,6 +29,12 @@ def test_signing_in_leaves_no_secret_in_the_debug_log_or_the_messages(kernel, se
         assert secret not in log
         assert secret not in repr(kernel.comms)
         assert secret not in repr(kernel.replies)
+
+
+def test_the_kernel_is_of_the_version_that_is_to_be_tested(kernel):
+    major = kernel.run("import ipykernel\nprint(ipykernel.version_info[0])").strip()
+    assert major == os.environ.get("HANAMI_IPYKERNEL", "7")
+    assert (kernel.subshell() is None) == (major == "6")  # where messages arrive
 
 
 def test_a_command_is_answered_beside_a_busy_cell_or_right_after_it(kernel):

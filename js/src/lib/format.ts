@@ -5,8 +5,16 @@ export function count(value: number): string {
   return Math.round(value).toLocaleString("en-US");
 }
 
-/** A time span with the unit that reads best: "0.2 s", "41 s", "3 min 5 s", "2 h 10 min". */
+/** A number in at most four letters: "950", "1.2k", "35k", "2.1M". */
+export function compact(value: number): string {
+  return value
+    .toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 2 })
+    .replace("K", "k");
+}
+
+/** A time span with the unit that reads best: "3 ms", "0.2 s", "41 s", "3 min 5 s", "2 h 10 min". */
 export function span(seconds: number): string {
+  if (seconds < 0.095) return `${Math.ceil(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

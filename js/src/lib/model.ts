@@ -14,6 +14,7 @@ export interface Model {
 export interface Reply {
   id: string;
   ok: boolean;
+  taken?: boolean;
   result?: unknown;
   error?: string;
 }
@@ -21,15 +22,26 @@ export interface Reply {
 /** The kernel's word for why a command failed. */
 export class CommandError extends Error {}
 
+const SLOW_AFTER = 200;
 const BUSY_AFTER = 1000;
 const LOST_AFTER = 30_000;
 const LOST = "The kernel does not answer. If it was stopped or restarted, run the cell again.";
 
-export type Waiting = "no" | "busy";
+/** What the person is told of commands under way: nothing, that one takes its time, or that the kernel is busy. */
+export type Waiting = "no" | "slow" | "busy";
 
-/** Sends commands as {id, command, ...} and matches the replies {id, ok, result | error}. */
+interface Pending {
+  done: (reply: Reply) => void;
+  taken: boolean;
+  since: number;
+}
+
+/**
+ * Sends commands as {id, command, ...}. The kernel says {id, taken} as soon as it sees one, so that a busy kernel
+ * is told from a slow server, and then replies {id, ok, result | error}.
+ */
 export class Commands {
-  private readonly pending = new Map<string, { done: (reply: Reply) => void; late: boolean }>();
+  private readonly pending = new Map<string, Pending>();
   private readonly listen: (content: Reply, buffers?: DataView[]) => void;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
 
@@ -37,9 +49,14 @@ export class Commands {
     private readonly model: Model,
     private readonly onWaiting: (waiting: Waiting) => void = () => {},
   ) {
-    // bytes come beside the text, and are then the result
-    this.listen = (reply, buffers) =>
-      this.pending.get(reply.id)?.done(buffers?.length ? { ...reply, result: buffers[0] } : reply);
+    this.listen = (reply, buffers) => {
+      const entry = this.pending.get(reply.id);
+      if (!entry) return;
+      if (reply.taken) {
+        entry.taken = true;
+        this.tell();
+      } else entry.done(buffers?.length ? { ...reply, result: buffers[0] } : reply); // bytes come beside the text
+    };
     model.on("msg:custom", this.listen as (...values: never[]) => void);
   }
 
@@ -47,8 +64,9 @@ export class Commands {
   send<T = unknown>(command: string, values: object = {}, attached?: string | Uint8Array): Promise<T> {
     const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
     return new Promise<T>((resolve, reject) => {
-      const entry = {
-        late: false,
+      const entry: Pending = {
+        taken: false,
+        since: Date.now(),
         done: (reply: Reply) => {
           for (const timer of timers) {
             clearTimeout(timer);
@@ -60,13 +78,10 @@ export class Commands {
           else reject(new CommandError(reply.error ?? LOST));
         },
       };
-      const busy = () => {
-        entry.late = true;
-        this.tell();
-      };
       const timers = [
-        setTimeout(busy, BUSY_AFTER),
-        setTimeout(() => entry.done({ id, ok: false, error: LOST }), LOST_AFTER),
+        setTimeout(() => this.tell(), SLOW_AFTER),
+        setTimeout(() => this.tell(), BUSY_AFTER),
+        setTimeout(() => entry.taken || entry.done({ id, ok: false, error: LOST }), LOST_AFTER),
       ];
       for (const timer of timers) this.timers.add(timer);
       this.pending.set(id, entry);
@@ -82,7 +97,11 @@ export class Commands {
   }
 
   private tell(): void {
-    this.onWaiting([...this.pending.values()].some((entry) => entry.late) ? "busy" : "no");
+    const now = Date.now();
+    const waiting = [...this.pending.values()];
+    const busy = waiting.some((entry) => !entry.taken && now - entry.since >= BUSY_AFTER);
+    const slow = waiting.some((entry) => now - entry.since >= SLOW_AFTER);
+    this.onWaiting(busy ? "busy" : slow ? "slow" : "no");
   }
 }
 

@@ -2,7 +2,8 @@
 import palette from "../../../hanami_jupyter/palette.json";
 
 export const categories: string[] = palette.categories;
-const quantities: string[] = palette.quantities;
+/** The colours of a quantity, from the least to the most. */
+export const quantities: string[] = palette.quantities;
 
 /** The colours of a category, the black one left out: it cannot be seen on a dark ground. */
 export function category(index: number): string {
@@ -34,12 +35,17 @@ export function luminance(colour: number[]): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
+/** The text colour that can be read on a ground. */
+export function readable(ground: number[]): string {
+  return luminance(ground) > 0.179 ? "#000" : "#fff";
+}
+
 /** Ground and text of a cell that counts mistakes, on a logarithmic scale; the text is the readable one. */
 export function shade(count: number, most: number): { background: string; color: string } {
   const ground = quantity(Math.log(count / 0.8) / Math.log(most / 0.8));
   return {
     background: `rgb(${ground.join(",")})`,
-    color: luminance(ground) > 0.179 ? "#000" : "#fff",
+    color: readable(ground),
   };
 }
 

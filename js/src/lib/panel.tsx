@@ -21,6 +21,8 @@ export function usePanel(): Panel {
   return panel;
 }
 
+const WaitingContext = createContext<Waiting>("no");
+
 export type State = "active" | "queued" | "finished" | "aborted" | "failed" | "idle";
 
 const ICONS: Record<State, string> = {
@@ -49,10 +51,13 @@ interface CardProps {
 
 /** The card: title left, one status pill right, the body, and what is wrong in words. */
 export function Card({ title, pill, state, children }: CardProps) {
+  const { gone } = usePanel();
+  const waiting = useContext(WaitingContext);
   return (
     <section class="hanami" aria-label={title} data-lm-suppress-shortcuts="true">
       <header class="hanami-head">
         <h3>{title}</h3>
+        <span class="hanami-working hanami-quiet">{!gone && waiting === "slow" && "working…"}</span>
         <span class="hanami-pill" role="status">
           <Icon state={state} /> {pill}
         </span>
@@ -71,8 +76,6 @@ export function Notice({ text }: { text: string }) {
     </p>
   );
 }
-
-const WaitingContext = createContext<Waiting>("no");
 
 function Notices() {
   const { model, gone } = usePanel();

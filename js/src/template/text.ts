@@ -90,6 +90,7 @@ export function createEditor({ parent, text, changed, moved }: Wanted): EditorVi
       doc: text,
       extensions: [
         lineNumbers(),
+        EditorView.lineWrapping,
         history(),
         drawSelection(),
         keymap.of([...defaultKeymap, ...historyKeymap]),
