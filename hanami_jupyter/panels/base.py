@@ -200,9 +200,8 @@ class Panel(anywidget.AnyWidget):
         """
         if "command" not in content or "id" not in content:
             return
-        self._answer(
-            {"id": content["id"], "taken": True}
-        )  # the kernel is free: what may be slow is the server
+        # the kernel is free: what may be slow from here on is the server
+        self._answer({"id": content["id"], "taken": True})
         values = dict(content)
         if buffers:
             values["attached"] = bytes(buffers[0])
