@@ -131,7 +131,7 @@ while not owner.signed_in:
     time.sleep(0.01)
 """
 FAULT = "raises-exception"
-ARGUMENTS = "import psutil\n[process.cmdline() for process in psutil.process_iter()]"
+ARGUMENTS = "import psutil\n[process.info for process in psutil.process_iter(['cmdline'])]"
 
 
 @pytest.fixture(scope="module")
