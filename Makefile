@@ -23,7 +23,6 @@ test: $(VENV)/.test $(OLDER) $(BUNDLES)
 
 bench: $(VENV)/.test $(BUNDLES)
 	@for script in bench/engine.py bench/client.py bench/commands.py bench/dask_hosts.py bench/tables.py bench/sweep.py; do $(BIN)/python $$script || exit 1; done
-	@$(BIN)/python -m bench.load
 	@$(BIN)/python -m bench.panels
 
 # COUNT=100000 SECONDS=1800 are its defaults; writes docs/soak.md

@@ -69,7 +69,7 @@ def crowd(admin: Client, seconds: float) -> dict[str, float]:
     """Return how much slower a task is looked at while clusters train and files come in."""
     data = admin.mnist(60_000, "crowd")
     clusters = [admin.cluster(f"crowd_{n}") for n in range(CLUSTERS)]
-    idle = [(cluster, admin.train(cluster, admin.mnist(10, "few"))) for cluster in clusters]
+    idle = [(cluster, admin.train(cluster, admin.mnist(10, "a few"))) for cluster in clusters]
     for cluster, task in idle:
         admin.wait(cluster, task)
     with Watchers(admin, idle) as quiet:
@@ -232,11 +232,11 @@ def connections(admin: Client, idle: int, slow: int) -> float:
 
 def main() -> None:
     """Print the figures."""
-    size = int(float(sys.argv[1]) * GIGABYTE) if len(sys.argv) > 1 else GIGABYTE
+    size = int(float(sys.argv[1]) * GIGABYTE) if len(sys.argv) > 1 else GIGABYTE  # 0 leaves these uploads out
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "data") as backend:
         admin = backend.admin()
         until(lambda: admin.get("/health")["status"] == "ok")
-        for kind in ("csv", "mnist", "array"):
+        for kind in ("csv", "mnist", "array") if size else ():
             most = gigabyte(backend, admin, kind, size)
             print(
                 f"{size / GIGABYTE:.2f} GB of {kind}: the server had {most:.0f} MB at most (bar: 300)",
