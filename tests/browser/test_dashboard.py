@@ -53,7 +53,7 @@ LOOKS = {  # the cards of each tab, and the row to be selected for the picture
     "Checkpoints": (("Checkpoints",), ""),
     "Results": (("Results",), "answers"),
     "Hosts": (("Hosts",), "cpu"),
-    "Users and projects": (("Users", "Projects"), "fern"),
+    "Users and projects": (("Users", "Projects"), "admin"),
     "Logs": (("What was changed", "What failed"), ""),
     "Machine": ((re.compile("^Machine "),), ""),
 }
@@ -285,7 +285,8 @@ def test_every_tab_fits_at_every_width_and_can_be_read_by_all(desk, theme):
             card = at.open(tab, *titles)
             if row:
                 at.hand.pick(card.get_by_role("grid").first, row)
-            at.board.get_by_text("looking…").first.wait_for(state="detached")
+            for words in ("looking…", "Fetching…"):
+                at.board.get_by_text(words).first.wait_for(state="detached")
             for one in at.board.locator(CARD).filter(visible=True).all():
                 assert one.evaluate(STICKING_OUT) == []
                 assert one.evaluate(CUT_OFF) == []
