@@ -8,9 +8,8 @@ import re
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from .test_panels import CARD, CUT_OFF, STICKING_OUT
+from .conftest import CARD, CUT_OFF, STICKING_OUT, faults
 
 SETUP = """
 import numpy as np
@@ -45,15 +44,6 @@ def idx_pair(count=50):
     images = b"\0\0\x08\x03" + sizes + rng.integers(0, 255, count * 64, dtype=np.uint8).tobytes()
     labels = b"\0\0\x08\x01" + count.to_bytes(4, "big") + rng.integers(0, 10, count, dtype=np.uint8).tobytes()
     return images, labels
-
-
-def serious(page):
-    found = Axe().run(page, context=CARD).response["violations"]
-    return [
-        (fault["id"], [node["html"][:200] for node in fault["nodes"]])
-        for fault in found
-        if fault["impact"] in {"serious", "critical"}
-    ]
 
 
 @pytest.fixture
@@ -91,7 +81,7 @@ def test_it_fits_at_every_width_in_both_themes(shown, theme):
         assert card.evaluate(STICKING_OUT) == []
         assert card.evaluate(CUT_OFF) == []
         notebook.screenshot(f"datasets-{theme}-{width}", card)
-    assert serious(page) == []
+    assert faults(page) == []
 
 
 def test_dropped_files_are_named_paired_and_uploaded(shown, theme):
@@ -113,7 +103,7 @@ def test_dropped_files_are_named_paired_and_uploaded(shown, theme):
     assert card.get_by_role("button", name="Upload", exact=True).is_enabled()  # the other is fine
     fields.first.fill("many flowers")
     notebook.screenshot(f"datasets-drafts-{theme}", card)
-    assert serious(notebook.page) == []
+    assert faults(notebook.page) == []
     card.get_by_role("button", name="Upload 2 datasets").click()
     card.get_by_text("26 datasets").wait_for()
     preview = card.get_by_role("region", name=re.compile("dataset (train|many flowers)"))

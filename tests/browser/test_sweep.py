@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from axe_playwright_python.sync_playwright import Axe
+from .conftest import CARD, STICKING_OUT, faults
 
 SETUP = """
 %load_ext hanami
@@ -20,11 +20,6 @@ broken = grid | {"broken": grid["1 wide 3 deep reach 1"].replace("1,1,1\\n    2"
 SWEEP = "found = session.sweep(broken, train, test, epochs=2)"
 LONG = "found = session.sweep(grid, train, test, epochs=200)"
 COMPILING = 150_000  # ms: the first training of a machine compiles the kernels
-CARD = "section.hanami"
-STICKING_OUT = """card => [...card.querySelectorAll("*")].filter(item => {
-    const [inner, outer] = [item.getBoundingClientRect(), card.getBoundingClientRect()];
-    return !item.closest("svg") && (inner.right > outer.right + 1 || inner.left < outer.left - 1);
-}).map(item => item.outerHTML.slice(0, 100))"""
 ORDER = """rows => {
     const right = rows.map(row => Number.parseFloat(row.cells[2].textContent));
     return right.every((value, i) => i === 0 || value <= right[i - 1]);
@@ -46,8 +41,7 @@ def test_the_panel_shows_what_runs_and_then_the_best(open_notebook, theme):
         page.set_viewport_size({"width": width, "height": 1000})
         assert card.evaluate(STICKING_OUT) == []
         notebook.screenshot(f"sweep-{theme}-{width}", card)
-    faults = Axe().run(page, context=CARD).response["violations"]
-    assert [fault["id"] for fault in faults if fault["impact"] in {"serious", "critical"}] == []
+    assert faults(page) == []
     assert notebook.ask("found['state'].value_counts().to_dict()") == "{'finished': 9, 'failed': 1}"
 
 
