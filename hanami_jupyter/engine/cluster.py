@@ -333,7 +333,7 @@ class Cluster:
         )
 
     def _prepare(self, expected: dict[str, Array]) -> None:
-        """Fit to the present widths how many sections an input gets, and what memory of rows there is."""
+        """Fit to the present widths how many blocks may be pinned to rows, and what memory of rows there is."""
         span = sum(table.size for table in self._sources.values())
         taught = np.array([name in expected for name in self.template.outputs], np.bool_)
         width = int(self._net.width.sum())
@@ -343,8 +343,8 @@ class Cluster:
             self._memory = self._forget(span, width)
             self._memory.taught[:] = taught
             self._net.state[kernels.MET] = 0
-        each = min(kernels.MOST_DRAWS, max(kernels.DRAWS, 512 // max(span, 1)))
-        self._net.state[kernels.SECTIONS_EACH] = each
+        few = 0 < span <= kernels.FEW
+        self._net.state[kernels.PINS_MOST] = min(kernels.MOST_PINS, 4 * kernels.FEW // span) if few else 0
 
     def _begin_pass(self, cycles: int, total: int | None) -> None:
         state = self._net.state

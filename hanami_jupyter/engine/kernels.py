@@ -21,16 +21,19 @@ SECTIONS = 512
 DRAWS = 2
 """Targets a source draws when it becomes active for the first time."""
 
-MOST_DRAWS = 8
-"""The same for an input that is one of few, and whose single values therefore matter more."""
+FEW = 128
+"""Inputs that count as few; single values of theirs matter more."""
+
+MOST_PINS = 8
+"""Blocks that may be pinned to a row of data where inputs are few."""
 
 WIRED = 100
 """In `Net.wired`: this source has its connections."""
 
 # What stands where in `Net.state`.
 (CYCLES, PASS_DONE, PASS_LENGTH, SECTIONS_MADE, SECTIONS_FREE, NEED_NODE, NEED_BLOCK, RANDOM) = range(8)
-(REFRACTORY, REDUCE, SECTIONS_EACH, MET) = (8, 9, 10, 11)
-STATE_SIZE = 12
+(REFRACTORY, REDUCE, PINS_MOST, MET, PINS) = range(8, 13)
+STATE_SIZE = 13
 
 # Why a run over rows ended.
 DONE, NEEDS_BLOCK, NEEDS_SLOT, NEEDS_SECTIONS = range(4)
@@ -40,17 +43,17 @@ RATE_HIDDEN = 0.6  # share of the way to the target that one step of a hidden ne
 RATE_OUTPUT = 3.0  # the same for an output, whose logistic flattens its steps
 FALL = 0.01  # share of the rate that is left at the end of a pass
 WEAR = 1024  # cycles that count as a pass at least, where the rate falls as 1 / sqrt(passes begun)
-NEGLIGIBLE, NEGLIGIBLE_FEW = 0.1, 0.03  # errors below are taken up only now and then; if inputs are few
-BEND = 2.0  # largest place, in usual values of an input, where a further section begins to see it
+NEGLIGIBLE, NEGLIGIBLE_FEW = 0.1, 0.015  # errors below are taken up only now and then; if inputs are few
+TRUSTED = 64  # values after which an input's range is known well enough to learn by
+APART = 0.1  # mean square of the distance between pinned rows, in deviations of an input
 GAIN = 0.2  # energy of the first weights into a block
 LIMIT = 8.0  # largest normalised value of an input
-STRAIGHT = np.float32(-np.inf)  # bend of a section that sees all its source sends
 SEED = np.float32(1e-6)  # first weight of a synapse into an output; zero means that there is none
 
 # Reduction.
 REDUCE_EVERY = 100
 INFANCY = 1000  # cycles before a section is judged
-RECALL, RECALL_FEW = 0.05, 0.2  # share of the cycles that look again at a remembered row, at least
+RECALL, RECALL_FEW = 0.05, 0.4  # share of the cycles that look again at a remembered row, at least
 FAINT = 0.15  # synapses weaker than this share of their block's usual strength fade
 GONE = 0.02  # those weaker than this are removed
 
@@ -79,6 +82,7 @@ class Net(NamedTuple):
     delta: Any  # float32 (G, 128): the error that came back
     node: Any  # int32 (G,): node of each block
     room: Any  # int32 (G,): sections that may still end here
+    pinned: Any  # int64 (G,): cycle in which the block was pinned to its row, counted from 1; 0 if it was not
     pending: Any  # int32 (G,): neurons without connections
     moment: Any  # float32 (G,): sum of the squares of `usual` over the sections that end here
     order: Any  # int32 (H,): the hidden blocks in the order of processing
@@ -89,7 +93,7 @@ class Net(NamedTuple):
     # sections
     weights: Any  # float32 (S, 128)
     source: Any  # int32 (S,): -1 when free
-    bend: Any  # float32 (S,): the section sees of its source what lies above this
+    pin: Any  # float32 (S,): what the source sent in the row its block is pinned to
     born: Any  # int64 (S,): cycle in which it was made
     spare: Any  # int32 (S,): numbers of freed sections
     # what ends in each block in this cycle
@@ -261,6 +265,43 @@ def _slot(net: Net, o: int, block: int) -> int:
 
 
 @_inner()
+def _spent(net: Net, source: int) -> bool:
+    """Return whether a source has as many sections as it can have."""
+    return net.fan[source, net.fan.shape[1] - 1] >= 0
+
+
+@_inner()
+def _full(net: Net) -> bool:
+    """Return whether no section is left to be given away."""
+    return net.state[SECTIONS_FREE] == 0 and net.state[SECTIONS_MADE] == net.weights.shape[0]
+
+
+@_inner()
+def _add_section(net: Net, source: int, block: int, spread: float) -> int:
+    """Give a source a section in a block, of which one is left (see `_full`); return its number."""
+    state = net.state
+    if state[SECTIONS_FREE] > 0:
+        state[SECTIONS_FREE] -= 1
+        section = np.int64(net.spare[state[SECTIONS_FREE]])
+    else:
+        section = state[SECTIONS_MADE]
+        state[SECTIONS_MADE] += 1
+    usual = net.usual[source // BLOCK, source % BLOCK]
+    net.room[block] -= 1
+    net.moment[block] += usual * usual
+    net.source[section] = source
+    net.born[section] = state[CYCLES]
+    for j in range(BLOCK):
+        net.weights[section, j] = (2 * _random(state) - 1) * spread + usual * net.drift[block, j]
+    f = 0
+    while net.fan[source, f] >= 0:
+        f += 1
+    net.fan[source, f] = section
+    net.goal[source, f] = block
+    return section
+
+
+@_inner()
 def _connect(net: Net, source: int, target: int, spread: float) -> int:
     """Give a source a section in a hidden hexagon, or its synapses in an output hexagon."""
     state = net.state
@@ -279,45 +320,27 @@ def _connect(net: Net, source: int, target: int, spread: float) -> int:
             for row in range(net.row[o], net.row[o] + net.width[o]):
                 net.synapses[row, i] = SEED + usual * net.swing[row]
         return DONE
+    if _spent(net, source):
+        return DONE
     free = 0
     fitting = 0
     for b in net.order:
-        if net.node[b] == target:
+        if net.node[b] == target and not net.pinned[b]:
             free += net.room[b]
             if not _reaches(net.goal, source, np.int64(b)):
                 fitting += net.room[b]
     if free < SECTIONS // 2 or fitting == 0:
         return NEEDS_BLOCK
-    if state[SECTIONS_FREE] > 0:
-        state[SECTIONS_FREE] -= 1
-        section = np.int64(net.spare[state[SECTIONS_FREE]])
-    elif state[SECTIONS_MADE] < net.weights.shape[0]:
-        section = state[SECTIONS_MADE]
-        state[SECTIONS_MADE] += 1
-    else:
+    if _full(net):
         return NEEDS_SECTIONS
     ticket = np.int64(_random(state) * fitting)
     block = np.int64(-1)
     for b in net.order:
-        if ticket >= 0 and net.node[b] == target and not _reaches(net.goal, source, np.int64(b)):
+        fits = net.node[b] == target and not net.pinned[b]
+        if ticket >= 0 and fits and not _reaches(net.goal, source, np.int64(b)):
             ticket -= net.room[b]
             block = b
-    net.room[block] -= 1
-    bend = STRAIGHT
-    if net.wired[source] >= DRAWS and net.wired[source] != WIRED:
-        bend = np.float32((2 * _random(state) - 1) * BEND)
-        usual = np.float32(0)
-    net.bend[section] = bend
-    net.moment[block] += usual * usual
-    net.source[section] = source
-    net.born[section] = state[CYCLES]
-    for j in range(BLOCK):
-        net.weights[section, j] = (2 * _random(state) - 1) * spread + usual * net.drift[block, j]
-    f = 0
-    while net.fan[source, f] >= 0:
-        f += 1
-    net.fan[source, f] = section
-    net.goal[source, f] = block
+    _add_section(net, source, block, spread)
     return DONE
 
 
@@ -354,9 +377,8 @@ def _wire(net: Net, source: int, energy: float) -> int:
     spread = np.sqrt(3 * GAIN / energy)
     node = net.node[source // BLOCK]
     outputs = net.leads.shape[1]
-    draws = DRAWS if node >= net.inputs[0] else net.state[SECTIONS_EACH]
-    for o in range(-draws, outputs):
-        if o < 0 and net.wired[source] >= draws + o + 1:
+    for o in range(-DRAWS, outputs):
+        if o < 0 and net.wired[source] >= DRAWS + o + 1:
             continue
         if o >= 0 and (not net.leads[node, o] or _covers(net, source, o)):
             continue
@@ -418,6 +440,88 @@ def _grow(net: Net, rows: Rows, r: int) -> int:
     return DONE
 
 
+# ---- blocks pinned to rows
+
+
+@_inner()
+def _novel(net: Net, rows: Rows, r: int) -> bool:
+    """Return whether a row is unlike every row that a block is pinned to."""
+    far, common = net.tilt, net.count
+    novel = False
+    for h in range(rows.start.shape[0]):
+        for e in range(rows.start[h, rows.step * r], rows.start[h, rows.step * r + 1]):
+            s = np.int64(rows.source[e])
+            novel = True
+            for f in range(net.fan.shape[1]):
+                if net.fan[s, f] >= 0 and net.pinned[net.goal[s, f]]:
+                    off = (np.float64(rows.value[e]) - net.pin[net.fan[s, f]]) * net.norm[s, 1]
+                    far[net.goal[s, f]] += off * off
+                    common[net.goal[s, f]] += 1
+    for b in net.order:
+        novel &= not net.pinned[b] or far[b] > APART * common[b]
+        far[b] = common[b] = 0
+    return novel
+
+
+@_inner()
+def _pinning(net: Net) -> int:
+    """Return the block that is being pinned to the row at hand, -1 if none is."""
+    for b in net.order:
+        if net.pinned[b] == net.state[CYCLES] + 1:
+            return np.int64(b)
+    return -1
+
+
+@_inner()
+def _pin(net: Net, rows: Rows, r: int) -> int:
+    """Give a block of its own to a row: its neurons are just about to fire there, whatever their weights.
+
+    What a block answers then turns at a value the data has, and not somewhere between two of them.
+    """
+    state = net.state
+    inputs = rows.start.shape[0]
+    target = -1
+    energy = 1.0
+    for h in range(inputs):
+        energy += rows.start[h, rows.step * r + 1] - rows.start[h, rows.step * r]
+    block = _pinning(net)
+    if block < 0:
+        before = state[RANDOM]
+        ticket = np.int64(_random(state) * (energy - 1))
+        for h in range(inputs):
+            first, last = rows.start[h, rows.step * r], rows.start[h, rows.step * r + 1]
+            if 0 <= ticket < last - first:
+                target = _draw(net, np.int64(rows.source[first + ticket]), -1)
+            ticket -= last - first
+        for b in net.order:
+            if block < 0 and net.node[b] == target and net.room[b] == SECTIONS and not net.pinned[b]:
+                block = np.int64(b)
+        if target < 0 or target >= net.chance.shape[0] - net.leads.shape[1]:
+            state[PINS] += 1
+            return DONE
+        if block < 0:
+            state[NEED_NODE], state[RANDOM] = target, before
+            return NEEDS_BLOCK
+        net.pinned[block] = state[CYCLES] + 1
+    for h in range(inputs):
+        if net.chance[h, net.node[block]] > 0:
+            for e in range(rows.start[h, rows.step * r], rows.start[h, rows.step * r + 1]):
+                s = np.int64(rows.source[e])
+                if net.room[block] == 0 or _reaches(net.goal, s, block) or _spent(net, s):
+                    continue
+                if _full(net):
+                    return NEEDS_SECTIONS
+                section = _add_section(net, s, block, np.sqrt(3 * GAIN / energy))
+                net.pin[section] = rows.value[e]
+                x = (np.float64(rows.value[e]) - net.norm[s, 0]) * net.norm[s, 1]
+                usual = net.usual[s // BLOCK, s % BLOCK]
+                for j in range(BLOCK):
+                    drawn = net.weights[section, j] - usual * net.drift[block, j]
+                    net.bias[block, j] -= drawn * x
+    state[PINS] += 1
+    return DONE
+
+
 # ---- what is usual
 
 
@@ -454,7 +558,7 @@ def _renorm(net: Net, s: int, centre: float, scale: float, usual: float) -> None
     b, place = s // BLOCK, s % BLOCK
     old = net.usual[b, place]
     shift, ratio = np.float32(0), np.float32(1)
-    if net.seen[s, 0] > 64:
+    if net.seen[s, 0] > TRUSTED:
         shift = np.float32(net.norm[s, 1] * (centre - net.norm[s, 0]))
         ratio = np.float32(net.norm[s, 1] / scale)
     new = np.float32(usual)
@@ -462,21 +566,12 @@ def _renorm(net: Net, s: int, centre: float, scale: float, usual: float) -> None
         if net.fan[s, f] >= 0:
             goal = net.goal[s, f]
             w, bias, drift = net.weights[net.fan[s, f]], net.bias[goal], net.drift[goal]
-            bend = net.bend[net.fan[s, f]]
-            if bend == STRAIGHT:
-                net.moment[goal] += new * new - old * old
-                for j in range(BLOCK):
-                    if w[j] != 0:
-                        effect = w[j] - old * drift[j]
-                        bias[j] += shift * effect
-                        w[j] = ratio * effect + new * drift[j]
-            else:
-                moved = bend - shift
-                net.bend[net.fan[s, f]] = moved / ratio
-                lost = max(np.float32(0), moved) + shift - max(np.float32(0), bend)
-                for j in range(BLOCK):
-                    bias[j] += lost * w[j]
-                    w[j] *= ratio
+            net.moment[goal] += new * new - old * old
+            for j in range(BLOCK):
+                if w[j] != 0:
+                    effect = w[j] - old * drift[j]
+                    bias[j] += shift * effect
+                    w[j] = ratio * effect + new * drift[j]
     for o in range(net.used.shape[0]):
         k = _slot(net, o, b)
         if k >= 0 and net.mask[o, k * BLOCK + place] > 0:
@@ -521,7 +616,7 @@ def _settle(net: Net) -> None:
     for s in range(net.fan.shape[0]):
         usual = net.usual[s // BLOCK, s % BLOCK]
         for f in range(net.fan.shape[1]):
-            if net.fan[s, f] >= 0 and net.bend[net.fan[s, f]] == STRAIGHT:
+            if net.fan[s, f] >= 0:
                 w, drift = net.weights[net.fan[s, f]], net.drift[net.goal[s, f]]
                 for j in range(BLOCK):
                     w[j] -= usual * drift[j] if w[j] != 0 else np.float32(0)
@@ -544,7 +639,6 @@ def _settle(net: Net) -> None:
 def _spread(net: Net, s: Any, x: float) -> None:
     """Put what a source sends before every block it has a section in."""
     lean = x * net.usual[s // np.uintp(BLOCK), s % np.uintp(BLOCK)]
-    zero = np.float32(0)
     for f in range(net.fan.shape[1]):
         section = net.fan[s, np.uintp(f)]
         if section < 0:
@@ -552,10 +646,9 @@ def _spread(net: Net, s: Any, x: float) -> None:
         b = np.uintp(net.goal[s, np.uintp(f)])
         n = np.uintp(net.count[b])
         net.live[b, n] = section
-        bend = net.bend[np.uintp(section)]
-        net.value[b, n] = max(x, bend) - max(zero, bend)
+        net.value[b, n] = x
         net.count[b] = n + np.uintp(1)
-        net.tilt[b] += lean if bend == STRAIGHT else zero
+        net.tilt[b] += lean
 
 
 @_inner()
@@ -630,7 +723,7 @@ def _urgency(net: Net, rows: Rows, r: int) -> float:
 
     Small errors are taken up as seldom as they are small, then with the weight of a larger one.
     """
-    negligible = NEGLIGIBLE_FEW if net.state[SECTIONS_EACH] > DRAWS else NEGLIGIBLE
+    negligible = NEGLIGIBLE_FEW if net.state[PINS_MOST] else NEGLIGIBLE
     largest = np.float32(0)
     for o in range(net.used.shape[0]):
         if rows.taught[o]:
@@ -783,9 +876,8 @@ def _release(net: Net, s: int, f: int) -> None:
     for g in range(f, last):
         net.fan[s, g], net.goal[s, g] = net.fan[s, g + 1], net.goal[s, g + 1]
     net.fan[s, last] = net.goal[s, last] = -1
-    if net.bend[section] == STRAIGHT:
-        usual = net.usual[s // BLOCK, s % BLOCK]
-        net.moment[goal] -= usual * usual
+    usual = net.usual[s // BLOCK, s % BLOCK]
+    net.moment[goal] -= usual * usual
     net.room[goal] += 1
     net.source[section] = -1
     net.spare[state[SECTIONS_FREE]] = section
@@ -815,10 +907,14 @@ def run(net: Net, rows: Rows, memory: Rows, first: int, last: int, learn: bool) 
     """Train on rows ``first`` to ``last``, or only answer them; return why it ended and at which row."""
     state = net.state
     recalls = learn and net.keep[0] == 0 and state[REFRACTORY] == 1
-    least = np.float32(RECALL_FEW if state[SECTIONS_EACH] > DRAWS else RECALL)
+    least = np.float32(RECALL_FEW if state[PINS_MOST] else RECALL)
     for r in range(first, last):
         if learn and not _complete(net, rows, r):
             code = _grow(net, rows, r)
+            if code != DONE:
+                return code, r
+        if learn and state[PINS] < state[PINS_MOST] and state[CYCLES] >= TRUSTED:
+            code = _pin(net, rows, r) if _pinning(net) >= 0 or _novel(net, rows, r) else DONE
             if code != DONE:
                 return code, r
         for turn in range(2):

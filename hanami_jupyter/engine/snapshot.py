@@ -16,7 +16,7 @@ from .kernels import SECTIONS, Net, Rows
 from .lattice import Lattice
 from .vectors import BLOCK
 
-MAGIC = b"hanami-cluster-1\n"
+MAGIC = b"hanami-cluster-2\n"
 FIELDS = (
     "state",
     "act",
@@ -29,6 +29,7 @@ FIELDS = (
     "node",
     "room",
     "pending",
+    "pinned",
     "moment",
     "fan",
     "goal",
@@ -36,7 +37,7 @@ FIELDS = (
     "weights",
     "source",
     "born",
-    "bend",
+    "pin",
     "spare",
     "seen",
     "norm",
@@ -157,7 +158,7 @@ def _fits(a: dict[str, Array], empty: Net, lattice: Lattice) -> bool:
     for name, shape in lengths.items():
         if a[name].shape != shape or a[name].dtype != getattr(empty, name).dtype:
             return False
-        if a[name].dtype.kind == "f" and name != "bend" and not np.isfinite(a[name]).all():
+        if a[name].dtype.kind == "f" and not np.isfinite(a[name]).all():
             return False
     state = a["state"]
     made, free = int(state[kernels.SECTIONS_MADE]), int(state[kernels.SECTIONS_FREE])

@@ -31,6 +31,7 @@ BY_BLOCK: dict[str, tuple[Any, ...]] = {
     "node": (np.int32,),
     "room": (np.int32,),
     "pending": (np.int32,),
+    "pinned": (np.int64,),
     "moment": (np.float32,),
     "count": (np.int32,),
     "tilt": (np.float32,),
@@ -45,7 +46,7 @@ BY_SECTION: dict[str, tuple[Any, ...]] = {
     "weights": (np.float32, BLOCK),
     "source": (np.int32,),
     "born": (np.int64,),
-    "bend": (np.float32,),
+    "pin": (np.float32,),
     "spare": (np.int32,),
 }
 BY_OUTPUT = {"used": np.int32, "width": np.int32, "row": np.int32, "lean": np.float32, "level": np.float32}
@@ -75,7 +76,7 @@ def empty(lattice: Lattice, settings: Settings, seed: int) -> Net:
     keep = 1 / settings.neuron_cooldown
     outputs = len(lattice.outputs)
     first_output = lattice.first_output
-    fan = kernels.MOST_DRAWS + outputs
+    fan = kernels.DRAWS + kernels.MOST_PINS + outputs
     fields: dict[str, npt.NDArray[Any]] = {
         name: aligned((0, *shape), dtype)
         for name, (dtype, *shape) in {**BY_BLOCK, **BY_SOURCE, **BY_SECTION}.items()
