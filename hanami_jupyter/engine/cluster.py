@@ -333,7 +333,7 @@ class Cluster:
         )
 
     def _prepare(self, expected: dict[str, Array]) -> None:
-        """Fit to the present widths how many blocks may be pinned to rows, and what memory of rows there is."""
+        """Fit to the present widths how many blocks may be pinned, and what memory of rows there is."""
         span = sum(table.size for table in self._sources.values())
         taught = np.array([name in expected for name in self.template.outputs], np.bool_)
         width = int(self._net.width.sum())

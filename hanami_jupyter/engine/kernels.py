@@ -119,6 +119,8 @@ class Net(NamedTuple):
     synapses: Any  # float32 (rows, K * 128): one row for each output neuron
     threshold: Any  # float32 (rows,)
     swing: Any  # float32 (rows,): what `drift` is to a block
+    error: Any  # float32 (rows,): expected minus answered in this cycle
+    place: Any  # int32 (rows,): where a row of `synapses` begins, counted in blocks
     # template
     chance: Any  # float32 (nodes, nodes)
     leads: Any  # bool (nodes, O)
@@ -267,13 +269,13 @@ def _slot(net: Net, o: int, block: int) -> int:
 @_inner()
 def _spent(net: Net, source: int) -> bool:
     """Return whether a source has as many sections as it can have."""
-    return net.fan[source, net.fan.shape[1] - 1] >= 0
+    return bool(net.fan[source, net.fan.shape[1] - 1] >= 0)
 
 
 @_inner()
 def _full(net: Net) -> bool:
     """Return whether no section is left to be given away."""
-    return net.state[SECTIONS_FREE] == 0 and net.state[SECTIONS_MADE] == net.weights.shape[0]
+    return bool(net.state[SECTIONS_FREE] == 0 and net.state[SECTIONS_MADE] == net.weights.shape[0])
 
 
 @_inner()
@@ -753,25 +755,25 @@ def _backward(net: Net, rows: Rows, r: int, rate: float) -> None:
         step = np.float32(RATE_OUTPUT * rate) / energy
         level = 1 + net.level[o] - net.lean[o]
         swing = np.float32(0)
-        for row in range(net.row[o], net.row[o] + net.width[o]):
-            w = net.synapses[row]
-            error = rows.expected[r, row] - rows.answer[r, row]
-            change = step * error
-            for k in range(net.used[o]):
-                d = net.delta[net.slots[o, k]]
-                for j in range(BLOCK):
-                    d[j] += error * w[k * BLOCK + j]
-            if reduce:
-                for j in range(size):
-                    w[j] += change * sight[j] if w[j] != 0 else np.float32(0)
-            else:
-                for j in range(size):
-                    w[j] += change * sight[j]
-            swing += error * net.swing[row]
-            net.swing[row] += change
-            net.threshold[row] += change * level
+        first, number = net.row[o], net.width[o]
+        error = net.error[first:]
+        for i in range(number):
+            error[i] = rows.expected[r, first + i] - rows.answer[r, first + i]
+            swing += error[i] * net.swing[first + i]
+            net.swing[first + i] += step * error[i]
+            net.threshold[first + i] += step * error[i] * level
+        for j in range(size):
+            sight[j] *= step
         for k in range(net.used[o]):
             d, usual = net.delta[net.slots[o, k]], net.usual[net.slots[o, k]]
+            part, seen = net.synapses[first:, k * BLOCK :], sight[k * BLOCK :]
+            add_rows(d, d, part, net.place, error, number)
+            if reduce:
+                for i in range(number):
+                    for j in range(BLOCK):
+                        part[i, j] += error[i] * seen[j] if part[i, j] != 0 else np.float32(0)
+            else:
+                change_rows(seen, part, net.place, error, number)
             for j in range(BLOCK):
                 d[j] -= swing * usual[j]
     for n in range(net.order.shape[0] - 1, -1, -1):

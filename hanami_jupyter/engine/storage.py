@@ -94,6 +94,8 @@ def empty(lattice: Lattice, settings: Settings, seed: int) -> Net:
         synapses=aligned((0, 0), np.float32),
         threshold=np.zeros(0, np.float32),
         swing=np.zeros(0, np.float32),
+        error=np.zeros(0, np.float32),
+        place=np.zeros(0, np.int32),
         chance=lattice.chance,
         leads=lattice.leads,
         inputs=np.array([len(lattice.inputs)]),
@@ -135,8 +137,15 @@ def derive(net: Net, lattice: Lattice) -> Net:
     return net._replace(
         order=_order(net, len(lattice.inputs)),
         sight=aligned(net.mask.shape, np.float32),
+        error=np.zeros(len(net.synapses), np.float32),
+        place=_places(net.synapses),
         **{name: scratch[name] for name in SCRATCH},
     )
+
+
+def _places(synapses: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return where each row begins, counted in blocks."""
+    return np.arange(len(synapses), dtype=np.int32) * np.int32(synapses.shape[1] // BLOCK)
 
 
 def add_sections(net: Net) -> Net:
@@ -159,7 +168,7 @@ def add_slot(net: Net, output: int, block: int) -> Net:
             old = getattr(net, name)
             wide[name] = aligned((len(old), (slot + 1) * BLOCK), np.float32)
             wide[name][:, : slot * BLOCK] = old
-        net = net._replace(slots=slots, **wide)
+        net = net._replace(slots=slots, place=_places(wide["synapses"]), **wide)
     net.slots[output, slot] = block
     net.used[output] += 1
     return net
@@ -179,4 +188,6 @@ def widen(net: Net, output: int, width: int) -> Net:
         synapses=synapses,
         threshold=np.insert(net.threshold, at, new),
         swing=np.insert(net.swing, at, new),
+        error=np.zeros(len(synapses), np.float32),
+        place=_places(synapses),
     )

@@ -100,7 +100,7 @@ def test_empty_rows_and_constant_columns_are_harmless(make):
 
 
 def test_values_of_a_table_in_sorted_order(make):
-    """The experiment of the original's documentation; values between the trained ones are answered between."""
+    """The experiment of the original's documentation, and values between those it trained."""
     values = np.repeat([0, 80, 30, 10, 0], 100)[:, None].astype(np.float32)
     targets = np.repeat([0, 1, 0.5, 0.75, 0], 100)[:, None].astype(np.float32)
     points = np.repeat([[10], [20], [30], [40], [50], [60], [70], [80], [100]], 25, axis=1)
