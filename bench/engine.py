@@ -131,12 +131,14 @@ def other_libraries(data, ours: float) -> None:
     x, y, test, expected = data
     scaled, scaled_test = x.astype(np.float32) / 255, test.astype(np.float32) / 255
     from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     network = MLPClassifier(128, random_state=0)
-    theirs = min(
-        core_seconds(lambda: network.partial_fit(scaled, y, classes=np.arange(10)))
-        for _ in range(2 if QUICK else 3)
-    )
+    with threadpool_limits(1):  # a second thread that waits counts as work too
+        theirs = min(
+            core_seconds(lambda: network.partial_fit(scaled, y, classes=np.arange(10)))
+            for _ in range(2 if QUICK else 3)
+        )
     row(
         "against scikit-learn's MLPClassifier(128)", ">= 1.5", ">= 3", f"{theirs / ours:.2f} times its rows/s"
     )
