@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from .store import StoreError
 log = logging.getLogger("hanami_jupyter.backend")
 
 PATIENCE = 60  # seconds until a peer that takes nothing is given up
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 MAX_FILES = 65_536  # open at once, if the system allows it
 MAX_MESSAGE = (16 << 20) + 1024  # bytes of one websocket message
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -68,6 +70,13 @@ def _allow_files() -> None:
         if now != resource.RLIM_INFINITY and now < wanted:
             with suppress(OSError, ValueError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _share_memory() -> None:
+    """Let all threads take memory from two places: glibc's one a thread keep much that nobody uses."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def listen(config: Config) -> socket.socket:
@@ -203,6 +212,7 @@ def main() -> int:
         config = settings.load(sys.argv[1:], environment)
         _start_logging(config.log_level)
         _allow_files()
+        _share_memory()
         os.umask(0o077)  # what is written is for the server's own user
         if not config.loopback and not config.certfile:
             log.warning("passwords and tokens travel readable: give --certfile and --keyfile")
