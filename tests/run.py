@@ -101,7 +101,7 @@ def browser() -> Count:
     """Run the tests in a real JupyterLab, where there is a browser."""
     if not shutil.which("chromium") and not STRICT:
         return Count(note="not run")
-    return pytest("browser", "tests/browser", "-m", "browser")
+    return pytest("browser", "tests/browser", "-m", "browser", "--numprocesses=2")
 
 
 def installations() -> Count:
