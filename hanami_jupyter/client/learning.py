@@ -10,7 +10,11 @@ from hanami_jupyter.client import cluster as clusters
 from hanami_jupyter.client import dataset as datasets
 from hanami_jupyter.client import task as tasks
 from hanami_jupyter.client.direct_io import DirectIO
-from hanami_jupyter.client.hanami_exceptions import BadRequestException, ConflictException
+from hanami_jupyter.client.hanami_exceptions import (
+    BadRequestException,
+    ConflictException,
+    InvalidDataException,
+)
 from hanami_jupyter.client.transport import Verify, call, plain
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ Links = Mapping[str, str]
 """Column of the dataset by hexagon."""
 Widths = Mapping[str, int]
 """Number of values by hexagon or column."""
+_LOOKED_AT = 100  # rows of a dataset that are looked at before a training
 
 
 def fit(
@@ -67,7 +72,8 @@ def fit(
     Raises
     ------
     BadRequestException
-        If it is not clear which column belongs to which hexagon.
+        If it is not clear which column belongs to which hexagon, or (`InvalidDataException`) if the first
+        rows expect an output that is not within 0..1.
     ConflictException
         If the cluster is in direct mode, as inside ``with session.direct(cluster_uuid)``.
     TaskAbortedException
@@ -83,6 +89,7 @@ def fit(
     where = (token, address)
     cluster_uuid, train, test = plain(cluster_uuid), plain(train), plain(test)
     fed, expected = _links(*where, cluster_uuid, train, inputs, outputs, verify_connection)
+    _check_targets(*where, train, expected, verify_connection)
     rows = []
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
@@ -164,6 +171,21 @@ def predict(
         return found if len(found) > 1 else found[results[0]]
     finally:
         datasets.delete_dataset(token, address, uuid, verify_connection)
+
+
+def _check_targets(token: str, address: str, train: str, expected: Links, verify: Verify) -> None:
+    """Refuse, after a look at the first rows, what no output can learn: whole numbers for classes, say."""
+    rows = min(int(datasets.get_dataset(token, address, train, verify)["number_of_rows"]), _LOOKED_AT)
+    for column in expected.values():
+        values = datasets.download_dataset_content(token, address, train, column, rows, 0, verify)
+        for row, line in enumerate(values):
+            if line.min() < 0 or line.max() > 1:
+                wrong = line.min() if line.min() < 0 else line.max()
+                message = (
+                    f"Column '{column}' has the value {wrong:g} in row {row}, but outputs are numbers from 0 "
+                    "to 1. Upload classes as one column each (one_hot=), or scale the column."
+                )
+                raise InvalidDataException(message)
 
 
 def sources(dataset_uuid: str, links: Links) -> list[dict[str, str]]:

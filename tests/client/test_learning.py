@@ -225,3 +225,11 @@ def test_direct_functions_work_inside_a_running_loop(session: Session, cluster_u
         return found, waited
 
     assert len(asyncio.run(cell())[0]) >= 1
+
+
+def test_classes_as_whole_numbers_are_refused_before_a_training(session: Session, cluster_uuid: str) -> None:
+    images, digits = _digits(30)
+    dataset = session.dataset.upload_data("whole numbers", {"picture": images, "label": digits})
+    with pytest.raises(exceptions.InvalidDataException, match=r"'label' has the value 2 in row 2"):
+        session.fit(cluster_uuid, dataset)
+    assert session.task.list_tasks(cluster_uuid).empty
