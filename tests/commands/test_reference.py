@@ -554,7 +554,9 @@ def test_each_example_as_a_magic(run, session, files, template, tmp_path, ipytho
         assert "deleted cluster" in magic(f"cluster delete {name}", str)
     for name in ("magic_digits", "magic_table"):
         assert "deleted dataset" in magic(f"dataset delete {name}", str)
-    assert set(magic("host list", pd.DataFrame).columns) == {"uuid", "type"}
+    assert set(magic("host list", pd.DataFrame).columns) == {
+        *("uuid", "type", "name", "cores", "memory", "load")
+    }
 
 
 def test_what_create_prints_as_json_is_what_get_answers(run, session, template, tmp_path):
