@@ -40,8 +40,8 @@ def test_signing_in_by_keyboard_leaves_no_secret_in_the_saved_notebook(open_note
     card.get_by_label("Password").press("Enter")
     card.get_by_text(f"{server.user} (admin)").wait_for()
     notebook.screenshot("login-signed-in", card)
-    notebook.add("print(login.session.hosts.list_hosts().shape[1], 1 + 1)\nlogin.session.token")
-    page.get_by_text("2 2").wait_for()
+    notebook.add("print(login.session.hosts.list_hosts().columns[0], 1 + 1)\nlogin.session.token")
+    page.get_by_text("uuid 2").wait_for()
     saved = notebook.save()
     assert "http" in saved
     assert '"application/vnd.jupyter.widget-state+json"' in saved
