@@ -19,7 +19,7 @@ tasks = hanami.TaskProgress(session, cluster)
 tasks
 """
 SINGLE = """
-[train(f"task {number}") for number in range(75)]
+[train(f"task {number}") for number in range(74)]
 tasks = hanami.TaskProgress(session, cluster)
 tasks
 """
