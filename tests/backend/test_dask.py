@@ -26,6 +26,7 @@ from hanami_jupyter.client.hanami_exceptions import (
     InvalidDataException,
     NotSupportedException,
 )
+from hanami_jupyter.engine import warm_up
 from hanami_jupyter.protocol.hanami_messages_pb2 import EXPECTED, INPUT, REQUEST, TRAIN, ClusterIO_Message
 from tests.backend.conftest import Backend, Client, column, running, until
 from tests.backend.test_process import refusal
@@ -38,6 +39,7 @@ _SLOW = 12  # rows side by side: the training lasts long enough to be disturbed
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[LocalCluster]:
+    warm_up()  # the kernels are compiled once, not by every process at the same time
     with LocalCluster(
         n_workers=3, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as found:
