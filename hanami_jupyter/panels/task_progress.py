@@ -106,13 +106,13 @@ class TaskProgress(Panel):
         fresh = not any(row["state"] == "active" for row in self._rows.values())
         fresh = fresh or time.monotonic() >= self._list_again
         self._read(anew=fresh)
-        if not fresh and not self._live():  # others may have been started since the list was read
-            self._read(anew=True)
+        if not self._live() and any(place.state in LIVE for place in self._places.values()):
+            self._read(anew=True)  # what lived in the list has ended, and others may have been started
         rows, live = list(self._rows.values()), self._live()
         counts = self._hidden + Counter(row["state"] for row in rows)
         ended = [row for row in reversed(rows) if row["state"] not in LIVE]
         self.write(title=title, tasks=live + ended, counts=dict(counts))
-        if live:
+        if live or not self._hidden.keys().isdisjoint(LIVE):
             return _STEP
         awaiting = self._task is None and (self.cell_running or (self.cell_running is None and not rows))
         return _IDLE if awaiting else None
@@ -156,8 +156,8 @@ class TaskProgress(Panel):
         running = [uuid for uuid in order if places[uuid].state == "active"]
         queued = [uuid for uuid in order if places[uuid].state == "queued"]
         ended = [uuid for uuid in reversed(order) if places[uuid].state not in LIVE]
-        queued = queued[: _SHOWN - min(len(ended), _ENDED)]
-        shown = {*running, *queued, *ended[: _SHOWN - len(queued)]}
+        queued = queued[: max(0, _SHOWN - len(running) - min(len(ended), _ENDED))]
+        shown = {*running, *queued, *ended[: max(0, _SHOWN - len(running) - len(queued))]}
         self._hidden = Counter(places[uuid].state for uuid in order if uuid not in shown)
         return {uuid: places[uuid] for uuid in order if uuid in shown}
 

@@ -92,12 +92,15 @@ class FakePeer:
                 with peer._lock:
                     peer.open += 1
                     peer.most_open = max(peer.most_open, peer.open)
+                wire = b""
                 try:
                     with contextlib.suppress(OSError):
-                        peer._serve(self.rfile, self.wfile)
+                        wire = peer._serve(self.rfile)
                 finally:
                     with peer._lock:
-                        peer.open -= 1
+                        peer.open -= 1  # before its last byte, with which the client may open the next
+                with contextlib.suppress(OSError):
+                    self.wfile.write(wire)
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -108,10 +111,10 @@ class FakePeer:
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def _serve(self, reader: Any, writer: Any) -> None:
+    def _serve(self, reader: Any) -> bytes:
         line = reader.readline().decode("latin-1").split(" ")
         if len(line) != 3:
-            return
+            return b""
         headers = {}
         while (text := reader.readline().decode("latin-1").strip()) != "":
             name, _, value = text.partition(": ")
@@ -123,8 +126,8 @@ class FakePeer:
         answer = self.answer(request)
         if answer.silent:
             self._released.wait(10)
-            return
-        writer.write(answer.wire())
+            return b""
+        return answer.wire()
 
     def close(self) -> None:
         self._released.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,10 +23,13 @@ def _close_panels(monkeypatch, tmp_path) -> Iterator[None]:
 
 
 def flush(panel: Panel) -> None:
-    """Wait until the feed has done everything asked of it so far."""
-    done = threading.Event()
-    panel._feed.call(done.set)
-    assert done.wait(30)
+    """Wait until the feed has done all that was asked of it so far; its calls come before turns."""
+    due = True
+    while due:
+        done = threading.Event()
+        panel._feed.call(done.set)
+        assert done.wait(30)
+        due = panel._feed._due.get(panel, math.inf) <= time.monotonic()
 
 
 def until(condition: Callable[[], Any], panel: Panel | None = None) -> None:

@@ -14,6 +14,7 @@ from hanami_jupyter.panels import lists
 from hanami_jupyter.panels.accuracy import Accuracy
 from hanami_jupyter.panels.dashboard import Dashboard
 from hanami_jupyter.panels.login import Login
+from hanami_jupyter.panels.machine import Machine
 from hanami_jupyter.panels.task_progress import TaskProgress
 from hanami_jupyter.panels.template_editor import PRESETS, TemplateEditor
 from hanami_jupyter.session import connect
@@ -76,23 +77,26 @@ def test_the_tabs_are_those_of_the_role(session, member):
         board.shown = "Users"
 
 
-def test_a_tab_is_made_when_it_is_looked_at_and_rests_when_it_is_not(session, clusters, front):
+def test_a_tab_is_made_when_it_is_looked_at_and_rests_when_it_is_not(session, clusters, front, monkeypatch):
+    looks = []
+    read = Machine.update
+    monkeypatch.setattr(Machine, "update", lambda panel: (looks.append(1), read(panel))[1])
     board = Dashboard(session)
     assert list(board._panels) == ["Clusters"]
     hidden = front(panel_of(board, lists.Clusters))
     (machine,) = show(board, "Machine")
     until(lambda: machine.processors, machine)
     seen = front(machine)
-    until(lambda: len(seen.messages) >= 2, machine)
+    until(lambda: len(looks) >= 2, machine)
     show(board, "Hosts")
     flush(machine)
-    counts = len(seen.messages), len(hidden.messages)
+    counts = len(looks), len(seen.messages), len(hidden.messages)
     session.cluster.create_cluster("a third", PRESETS["wide"])
     board.refresh()
     for panel in (machine, hidden.panel):
         panel.refresh()  # as every cell's end does
     until(lambda: machine._feed._thread is None, machine)  # nobody wants a turn any more
-    assert (len(seen.messages), len(hidden.messages)) == counts
+    assert (len(looks), len(seen.messages), len(hidden.messages)) == counts
     show(board, "Clusters")
     until(lambda: panel_of(board, lists.Clusters).listing["total"] == 3)
 

@@ -199,11 +199,11 @@ def test_of_a_long_queue_the_next_ones_and_the_latest_that_ended_are_shown_and_a
     session.get_task = lambda uuid, _: Slow(None, **ACTIVE | {"state": all_states[int(uuid[1:])]}).task_row()
     panel = TaskProgress(session, "c")
     until(lambda: panel.tasks, panel)
-    shown = [f"t{i}" for i in [*range(30, 81), *range(29, 19, -1)]]
+    shown = [f"t{i}" for i in [*range(30, 80), *range(29, 19, -1)]]
     assert [row["uuid"] for row in panel.tasks] == shown
     assert panel.counts == {"active": 1, "queued": 300, "finished": 30}
     assert "1 running, 300 queued, 30 finished" in panel._html()
-    assert "270 more are not shown." in panel._html()
+    assert "271 more are not shown." in panel._html()
 
 
 def test_of_many_tasks_the_running_and_the_next_are_shown(front):
@@ -212,12 +212,25 @@ def test_of_many_tasks_the_running_and_the_next_are_shown(front):
     session.list_tasks = lambda _: listed
     panel = TaskProgress(session, "c")
     until(lambda: panel.tasks, panel)
-    shown = [f"t{i}" for i in range(61)]
+    shown = [f"t{i}" for i in range(60)]
     assert [row["uuid"] for row in panel.tasks] == shown
     for _ in range(3):
         panel.refresh()
         flush(panel)
     assert [row["uuid"] for row in panel.tasks] == shown
+
+
+@pytest.mark.parametrize("older", [["active"] + ["finished"] * 74, ["finished"] * 10 + ["queued"] * 65])
+def test_what_ends_between_the_list_and_its_rows_is_listed_again(older):
+    session = Slow(None, **ACTIVE | {"state": "finished"})
+    lists = [older]
+    session.list_tasks = lambda _: {
+        "uuid": [f"t{i}" for i in range(75)],
+        "state": lists.pop() if lists else ["finished"] * 75,
+    }
+    panel = TaskProgress(session, "c")
+    until(lambda: panel.counts == {"finished": 75}, panel)
+    assert "15 more are not shown." in panel._html()
 
 
 def test_a_failed_abort_says_why(front):

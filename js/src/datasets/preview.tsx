@@ -157,7 +157,8 @@ export function Preview({ dataset, close }: { dataset: string; close: () => void
         </span>
       </div>
       {error && <Notice text={error} />}
-      <div class="hanami-scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it */}
+      <div class="hanami-scroll" tabIndex={0}>
         <table class="hanami-table">
           <thead>
             <tr>
