@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,6 +22,7 @@ KERNEL = ROOT / "build" / "ipykernel6"  # the Makefile installs it
 BIN = Path(sys.executable).parent
 CODE = ["hanami.py", "hanami_jupyter", "js/build.py", "tests", "bench"]
 STRICT = os.environ.get("HANAMI_REQUIRE_ALL") == "1"
+OUTPUT: ContextVar[IO[str] | None] = ContextVar("output", default=None)  # where what is run writes
 
 
 @dataclass
@@ -32,7 +35,7 @@ class Count:
     note: str = ""
 
 
-def run(*words: str, output: IO[str] | None = None, **variables: str) -> int:
+def run(*words: str, **variables: str) -> int:
     """Run a command in the root folder with this environment's tools and return its exit code."""
     environment = os.environ | {
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -41,6 +44,7 @@ def run(*words: str, output: IO[str] | None = None, **variables: str) -> int:
         **variables,
     }
     environment.pop("HANAMI_DATA_DIR", None)  # the tests compare with what the packaged sample gives
+    output = OUTPUT.get()
     return subprocess.run(
         words, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False
     ).returncode
@@ -104,13 +108,6 @@ def browser() -> Count:
     return pytest("browser", "tests/browser", "-m", "browser", "--numprocesses=2")
 
 
-def installations() -> Count:
-    """Install what a person would install, beside the other parts; what it says goes to a file."""
-    with ASIDE.open("w", encoding="utf-8") as log:
-        code = run(sys.executable, "tests/binder/rehearse.py", output=log)
-    return Count(passed=1) if code == 0 else Count(failed=1)
-
-
 PARTS = {
     "lint": lambda: check("ruff", "check", *CODE),
     "format": lambda: check("ruff", "format", "--check", *CODE),
@@ -132,29 +129,37 @@ PARTS = {
         "notebooks",
     ),
     "browser tests": browser,
-    "installations": installations,
+    "installations": lambda: check(sys.executable, "tests/binder/rehearse.py"),
 }
-BESIDE, ASIDE = "installations", BUILD / "installations.log"  # waits for downloads most of the time
+# these wait for downloads, kernels and servers most of the time: they run one by one beside the others
+BESIDE = ("installations", "panels on ipykernel 6", "notebooks")
 
 
 def main() -> int:
     """Run all parts, or those named on the command line."""
     BUILD.mkdir(parents=True, exist_ok=True)
     chosen = sys.argv[1:] or list(PARTS)
-    counts = {}
+    log = BUILD / "beside.log"
     with ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(PARTS[BESIDE]) if BESIDE in chosen else None
-        for name in chosen:
-            begin = time.monotonic()
-            sys.stdout.write(f"\n== {name}\n")
-            sys.stdout.flush()
-            if beside and name == BESIDE:
-                counts[name] = beside.result()
-                sys.stdout.write(ASIDE.read_text("utf-8"))
-            else:
-                counts[name] = PARTS[name]()
-            sys.stdout.write(f"== {name}: {time.monotonic() - begin:.0f} s\n")
+        beside = pool.submit(carry_out, [name for name in BESIDE if name in chosen], log)
+        counts = carry_out([name for name in chosen if name not in BESIDE])
+        counts |= beside.result()
+    sys.stdout.write(log.read_text("utf-8"))
     return summary(counts)
+
+
+def carry_out(names: list[str], log: Path | None = None) -> dict[str, Count]:
+    """Run parts one after another; with a log, what they say goes there."""
+    counts = {}
+    with log.open("w", encoding="utf-8") if log else nullcontext(sys.stdout) as output:
+        OUTPUT.set(output if log else None)
+        for name in names:
+            begin = time.monotonic()
+            output.write(f"\n== {name}\n")
+            output.flush()
+            counts[name] = PARTS[name]()
+            output.write(f"== {name}: {time.monotonic() - begin:.0f} s\n")
+    return counts
 
 
 def summary(counts: dict[str, Count]) -> int:
