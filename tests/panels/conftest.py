@@ -36,7 +36,9 @@ def until(condition: Callable[[], Any], panel: Panel | None = None) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < deadline, f"it never came: {panel and panel.get_state()}"
+        if time.monotonic() > deadline:
+            state = panel.get_state() if panel else {}
+            pytest.fail(f"it never came: { {name: state[name] for name in state if name[0] != '_'} }")
         time.sleep(0.01)
 
 
