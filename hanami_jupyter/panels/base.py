@@ -81,6 +81,7 @@ class Panel(anywidget.AnyWidget):
 
     bundle_name: ClassVar[str]
     prompt: ClassVar[frozenset[str]] = frozenset()  # commands so short that they do not wait for the feed
+    selects: ClassVar[str] = ""  # what its trait ``selected`` is in a dashboard's selection, if it has one
     _cell: Cell | None = None
     title = traitlets.Unicode().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
@@ -128,6 +129,10 @@ class Panel(anywidget.AnyWidget):
     def picture(self) -> str:
         """Return the body of the static picture, as HTML."""
         return ""
+
+    def implies(self, key: str) -> dict[str, str]:
+        """Return what is selected in all of a dashboard with a row of this panel; ``""`` is no row."""
+        return {self.selects: key}
 
     def follow(self, chosen: Mapping[str, str]) -> None:
         """Take note of what is selected elsewhere, by kind of thing; by default it does not matter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -37,6 +37,7 @@ class Selection(traitlets.HasTraits):
     """
 
     cluster = traitlets.Unicode()
+    task = traitlets.Unicode()  # of that cluster
     dataset = traitlets.Unicode()
     checkpoint = traitlets.Unicode()
     host = traitlets.Unicode()
@@ -75,7 +76,6 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         self._closed = False
         self._who: tuple[object, ...] = ()
         self._panels: dict[str, list[Panel]] = {}
-        self._links: list[tuple[Panel, str]] = []
         self._detail = ("", "")  # what is open below the clusters, and of which
         self.selection = Selection()
         self._tabs = ipywidgets.Tab()
@@ -176,44 +176,43 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
 
     # -- one selection
 
-    _FIELDS: Mapping[type[Panel], str] = {
-        Clusters: "cluster",
-        Datasets: "dataset",
-        Results: "dataset",
-        Checkpoints: "checkpoint",
-        Hosts: "host",
-        Users: "user",
-        Projects: "project",
-    }
-
     def _connect(self, panels: Sequence[Panel]) -> None:
         """Make the selection of lists the one of all."""
         for panel in panels:
-            # not by its type: every panel has one of its own
-            for name in (name for kind, name in self._FIELDS.items() if isinstance(panel, kind)):
-                self._links.append((panel, name))
-                panel.observe(
-                    lambda change, name=name: setattr(self.selection, name, change["new"]), "selected"
-                )
+            if panel.selects:
+                panel.observe(self._row_selected, "selected")
+
+    def _row_selected(self, change: dict[str, Any]) -> None:
+        """Select a row, and what belongs to it, everywhere."""
+        panel, key, chosen = change["owner"], change["new"], self.selection
+        if key == getattr(chosen, panel.selects):
+            return  # it was handed on to the panel
+        values = panel.implies(key)
+        if values.get("cluster", chosen.cluster) != chosen.cluster:
+            values = {"task": "", **values}  # the one before is of the cluster before
+        with chosen.hold_trait_notifications():
+            for name, value in values.items():
+                setattr(chosen, name, value)
 
     def _selection_changed(self, _: object) -> None:
         self._soon(self._hand_on)
 
     def _hand_on(self) -> None:
         """Tell the panels that are shown what is selected."""
-        chosen, shown = self.selection, self._panels.get(self.shown, [])
-        for panel, name in self._links:
-            if panel in shown and not panel.closed and panel.selected != getattr(chosen, name):
-                panel.write(selected=getattr(chosen, name))
+        chosen = self.selection
         kind, uuid = self._detail
         if self.shown == "Clusters" and kind in {"picture", "tasks"} and uuid != chosen.cluster:
             if chosen.cluster:
                 self._open(kind, chosen.cluster)
             else:
                 self._below("Clusters")
-        if self.shown == "Tasks" and shown[0].cluster_uuid != (chosen.cluster or None):
-            self._below("Tasks", *self._tasks(), keep=0)
+        if self.shown == "Tasks":
+            cluster = self._panels["Tasks"][0].cluster_uuid
+            if cluster != (chosen.cluster or None) and (cluster or not chosen.task):  # all stay around one
+                self._below("Tasks", *self._tasks(), keep=0)
         for panel in self._panels.get(self.shown, []):
+            if panel.selects:
+                panel.write(selected=getattr(chosen, panel.selects))
             panel.follow(chosen.trait_values())
 
     # -- panels that others open
@@ -221,7 +220,9 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
     def _tasks(self) -> list[Panel]:
         """Return the tasks of the selected cluster, or of all."""
         with self._cell.adopt():
-            return [TaskProgress(self._owner, self.selection.cluster or None)]
+            panel = TaskProgress(self._owner, self.selection.cluster or None)
+        panel.selectable = True
+        return [panel]
 
     def _open(self, kind: str, cluster: str) -> None:
         """Show the editor, the picture or the tasks of a cluster below the list."""
@@ -261,6 +262,7 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
                 panel.close()
             if not self._closed:
                 self._panels[title] = [*stay, *panels]
+                self._connect(panels)
                 self._place(title)
 
     # -- whoever is signed in
@@ -293,7 +295,7 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
             for panel in panels:
                 if panel is not self._owner:
                     panel.close()
-        self._panels, self._links, self._detail = {}, [], ("", "")
+        self._panels, self._detail = {}, ("", "")
         boxes, self._tabs.children = self._tabs.children, ()
         for box in boxes:
             _close(box)

@@ -14,7 +14,7 @@ import numpy as np
 import traitlets
 
 from hanami_jupyter import shown
-from hanami_jupyter.panels.base import PanelError, card, sentence
+from hanami_jupyter.panels.base import PanelError, sentence
 from hanami_jupyter.panels.incoming import HEAD, CancelledError, Received, Upload, kind_of, suggested
 from hanami_jupyter.panels.recipes import Step, step
 from hanami_jupyter.panels.table import Column, TablePanel
@@ -57,6 +57,7 @@ class Datasets(TablePanel):
     """
 
     bundle_name: ClassVar[str] = "datasets"
+    selects = "dataset"
     prompt = TablePanel.prompt | {"look", "begin", "piece", "finish", "cancel"}
     columns: ClassVar[Sequence[Column]] = (
         Column("name", "Name"),
@@ -233,16 +234,6 @@ class Datasets(TablePanel):
         finally:
             self.did(*steps)
             self.show(self.session.dataset.list_datasets())
-
-    # -- the static picture
-
-    def picture(self) -> str:
-        """Return the first datasets as a table."""
-        total = self.listing["total"]
-        pill = f"{total:,}" if total is not None else "unknown" if self.notice else "looking…"
-        with card(self.title, pill, self.notice) as pieces:
-            pieces.append(self.rows.picture())
-        return "".join(pieces)
 
 
 def _as_code(upload: Upload) -> Step:

@@ -58,6 +58,7 @@ class Clusters(Resources):
     """
 
     many = "clusters"
+    selects = "cluster"
     source = ("cluster.list_clusters", ("cluster", "list"))
     empty = "The clusters will be here. Draw one with 'New cluster', or call create_cluster."
     detailed = True
@@ -186,6 +187,7 @@ class Checkpoints(Resources):
     """
 
     many = "checkpoints"
+    selects = "checkpoint"
     source = ("checkpoint.list_checkpoints", ("checkpoint", "list"))
     empty = "The checkpoints will be here. Save a cluster, or upload a file that was downloaded from one."
     columns = _OWNED
@@ -251,6 +253,7 @@ class Hosts(Resources):
     """
 
     many = "hosts"
+    selects = "host"
     source = ("hosts.list_hosts", ("host", "list"))
     empty = "The server names no hosts."
     detailed = True
@@ -334,6 +337,7 @@ class Users(Resources):
     """
 
     many = "users"
+    selects = "user"
     source = ("user.list_users", ("user", "list"))
     empty = "The users will be here."
     key = "id"
@@ -448,6 +452,7 @@ class Projects(Resources):
     """
 
     many = "projects"
+    selects = "project"
     source = ("project.list_projects", ("project", "list"))
     empty = "The projects will be here. They separate the work of users."
     key = "id"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import traitlets
 
-from hanami_jupyter.panels.base import PanelError, card
+from hanami_jupyter.panels.base import PanelError
 from hanami_jupyter.panels.recipes import step
 from hanami_jupyter.panels.table import TablePanel
 from hanami_jupyter.panels.transfers import Transfers
@@ -143,16 +143,6 @@ class Resources(Transfers, TablePanel):
             del attached, more  # may hold a password
         self.show(self.read())
         return answer or {}
-
-    # -- the static picture
-
-    def picture(self) -> str:
-        """Return the first rows as a table."""
-        total = self.listing["total"]
-        pill = f"{total:,}" if total is not None else "unknown" if self.notice else "looking…"
-        with card(self.title, pill, self.notice) as pieces:
-            pieces.append(self.rows.picture())
-        return "".join(pieces)
 
 
 def offers(actions: Sequence[Action], *without: str) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ class Results(Resources):
     """
 
     many = "results"
+    selects = "dataset"
     empty = "The results of requests will be here. Train a cluster, then request its outputs for a dataset."
     source = ("dataset.list_datasets", ("dataset", "list"))
     plotted: ClassVar[bool] = True
@@ -71,23 +72,44 @@ class Results(Resources):
         self, session: Session | Login, opens: Callable[[Callable[[], Panel]], None] | None = None
     ) -> None:
         self._opens = opens
+        self._clusters: dict[str, str] = {}  # of the tasks, which bear the uuid of their result
+        self._task = ""
+        self._followed = True
         super().__init__(session)
         self.offered = offers(self.actions, "results")
+
+    def implies(self, key: str) -> dict[str, str]:
+        """Select the task that left a result, and its cluster."""
+        task = {"task": key, "cluster": self._clusters[key]} if key in self._clusters else {}
+        return super().implies(key) | task
+
+    def follow(self, chosen: Mapping[str, str]) -> None:
+        """Select the result of the selected task."""
+        if chosen["task"] != self._task:
+            self._task, self._followed = chosen["task"], False
+            self.refresh()
+
+    def update(self) -> float | None:
+        """Read the results; select the one of the task that is followed."""
+        delay = super().update()
+        if not self._followed:
+            self._followed = True
+            if self._task in self.rows:
+                self.write(selected=self._task)
+        return delay
 
     def read(self) -> pd.DataFrame:
         """Return the datasets that a request left, the latest first; or all of them."""
         session = self.session
         found: pd.DataFrame = session.dataset.list_datasets()[::-1]
-        if self.every:
-            return found
-        tasks: set[str] = set()
+        tasks: dict[str, str] = {}
         for cluster in session.cluster.list_clusters()["uuid"][-_LOOKED_AT:]:
             try:
-                tasks.update(session.task.list_tasks(cluster)["uuid"])
+                tasks |= dict.fromkeys(map(str, session.task.list_tasks(cluster)["uuid"]), str(cluster))
             except exceptions.NotFoundException:
                 continue  # deleted meanwhile
-        results: pd.DataFrame = found[found["uuid"].isin(tasks)]
-        return results
+        self._clusters = tasks
+        return found if self.every else found[found["uuid"].isin(tasks)]
 
     def act_all(self, _: str) -> None:
         """Show datasets too that no request left, or none that is known any more."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import pandas as pd
 import traitlets
 
-from hanami_jupyter.panels.base import Panel, PanelError
+from hanami_jupyter.panels.base import Panel, PanelError, card
 
 Kind = Literal["text", "number", "time", "uuid", "flag"]
 MAX_PAGE = 200  # rows of one answer
@@ -245,3 +245,11 @@ class TablePanel(Panel):
     def do_rows(self, **view: Any) -> dict[str, Any]:
         """Return the page that a view shows; see ``Rows.page``."""
         return self.rows.page(**view)
+
+    def picture(self) -> str:
+        """Return the first rows as a table."""
+        total = self.listing["total"]
+        pill = f"{total:,}" if total is not None else "unknown" if self.notice else "looking…"
+        with card(self.title, pill, self.notice) as pieces:
+            pieces.append(self.rows.picture())
+        return "".join(pieces)

@@ -62,10 +62,13 @@ class TaskProgress(Panel):
     """
 
     bundle_name: ClassVar[str] = "task_progress"
+    selects = "task"
     tasks: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     # how many tasks are in each state, those without a row too; None before the server's first answer
     counts: traitlets.Dict[str, int] | None = traitlets.Dict(allow_none=True).tag(sync=True)
     startable = traitlets.Bool().tag(sync=True)
+    selectable = traitlets.Bool().tag(sync=True)  # whether somebody cares for the selected task
+    selected = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self, session: Session | Login, cluster_uuid: str | None = None, task_uuid: str | None = None
@@ -89,6 +92,12 @@ class TaskProgress(Panel):
     def cluster_uuid(self) -> str | None:
         """The cluster whose tasks are shown; None for all."""
         return self._cluster
+
+    def implies(self, key: str) -> dict[str, str]:
+        """Select the task's cluster too; among the tasks of all clusters, let go of both."""
+        if key in self._places:
+            return super().implies(key) | {"cluster": self._places[key].cluster}
+        return super().implies(key) | ({} if key or self._cluster else {"cluster": ""})
 
     def follow(self, chosen: Mapping[str, str]) -> None:
         """Offer the selected dataset first."""
@@ -141,6 +150,7 @@ class TaskProgress(Panel):
         """
         if self._task is not None and self._cluster is not None:
             return {self._task: _Place(self._cluster)}
+        selected = self.selected
         clusters = [self._cluster] if self._cluster else self.session.cluster.list_clusters()["uuid"]
         listed: dict[str, _Place] = {}
         for cluster in map(str, clusters):
@@ -157,7 +167,9 @@ class TaskProgress(Panel):
         queued = [uuid for uuid in order if places[uuid].state == "queued"]
         ended = [uuid for uuid in reversed(order) if places[uuid].state not in LIVE]
         queued = queued[: max(0, _SHOWN - len(running) - min(len(ended), _ENDED))]
-        shown = {*running, *queued, *ended[: max(0, _SHOWN - len(running) - len(queued))]}
+        shown = {selected, *running, *queued, *ended[: max(0, _SHOWN - len(running) - len(queued))]}
+        if selected not in places:
+            self.write(selected="")
         self._hidden = Counter(places[uuid].state for uuid in order if uuid not in shown)
         return {uuid: places[uuid] for uuid in order if uuid in shown}
 

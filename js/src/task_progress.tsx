@@ -1,9 +1,11 @@
 // The panel of a cluster's tasks: how far each one is, how fast, how long still, and a way to stop it.
+import { useRef, useState } from "preact/hooks";
 import { Ask } from "./lib/ask";
 import { Curve } from "./lib/curve";
 import { count, percent, span } from "./lib/format";
 import { useTrait } from "./lib/model";
 import { Card, Icon, panel, type State, usePanel } from "./lib/panel";
+import { step } from "./lib/walk";
 import { Start } from "./start_task";
 import "./task_progress.css";
 
@@ -134,11 +136,11 @@ function Bar({ task }: { task: Task }) {
   );
 }
 
-function Row({ task, alone }: { task: Entry; alone: boolean }) {
+function Body({ task, alone }: { task: Entry; alone: boolean }) {
   const live = task.state === "active";
   const bar = live || (alone && task.state !== "queued");
   return (
-    <li data-task={task.uuid} data-state={task.state}>
+    <>
       <div class="hanami-task">
         <span class="hanami-name" title={task.uuid}>
           <Icon state={task.state} /> {task.name}
@@ -155,31 +157,84 @@ function Row({ task, alone }: { task: Entry; alone: boolean }) {
           {task.seconds_left !== null && ` · ${span(task.seconds_left)} left`}
         </div>
       )}
-    </li>
+    </>
   );
 }
 
 const FITTING = 6; // rows that surely need no scrolling
+
+function List({ rows }: { rows: Entry[] }) {
+  return (
+    // the keyboard scrolls a list of ended tasks, which has no button
+    <ul class="hanami-tasks" aria-label="tasks" tabIndex={rows.length > FITTING ? 0 : undefined}>
+      {rows.map((task) => (
+        <li key={task.id}>
+          <Body task={task} alone={rows.length === 1} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** The same list with rows to be walked along and selected. */
+function Grid({ rows }: { rows: Entry[] }) {
+  const { model } = usePanel();
+  const selected = useTrait<string>(model, "selected");
+  const [active, setActive] = useState("");
+  const body = useRef<HTMLTableSectionElement>(null);
+  const chosen = rows.find(({ parts }) => parts.some(({ uuid }) => uuid === selected));
+  const reachable = rows.find(({ id }) => id === active) ?? chosen ?? rows[0];
+  const select = (uuid: string) => {
+    model.set("selected", uuid);
+    model.save_changes();
+  };
+  const press = (event: KeyboardEvent, at: number, uuid: string) => {
+    if (event.target !== event.currentTarget) return; // a button inside the row has its own keys
+    const to = step(event.key, at, FITTING, rows.length);
+    if (to !== undefined) body.current?.querySelectorAll("tr")[to]?.focus();
+    else if (event.key === "Enter" || event.key === " ") select(uuid);
+    else if (event.key === "Escape") select("");
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <div class="hanami-tasks">
+      {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: its rows are walked and selected */}
+      <table role="grid" aria-label="tasks">
+        <tbody ref={body}>
+          {rows.map((task, at) => (
+            <tr
+              key={task.id}
+              tabIndex={task === reachable ? 0 : -1}
+              aria-selected={task === chosen}
+              onClick={(event) => (event.target as Element).closest("button, fieldset") ?? select(task.uuid)}
+              onFocus={() => setActive(task.id)}
+              onKeyDown={(event) => press(event, at, task.uuid)}
+            >
+              <td>
+                <Body task={task} alone={rows.length === 1} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
 
 function TaskProgress() {
   const { model } = usePanel();
   const title = useTrait<string>(model, "title");
   const tasks = useTrait<Task[]>(model, "tasks");
   const startable = useTrait<boolean>(model, "startable");
+  const selectable = useTrait<boolean>(model, "selectable");
   const counts = useTrait<Counts>(model, "counts");
   const notice = useTrait<string>(model, "notice");
   const rows = entries(tasks);
   const more = Object.values(counts ?? {}).reduce((sum, some) => sum + some, 0) - tasks.length;
   return (
     <Card title={title || "Tasks"} {...summary(counts, notice)}>
-      {rows.length > 0 && (
-        // the keyboard scrolls a list of ended tasks, which has no button
-        <ul class="hanami-tasks" aria-label="tasks" tabIndex={rows.length > FITTING ? 0 : undefined}>
-          {rows.map((task) => (
-            <Row key={task.id} task={task} alone={rows.length === 1} />
-          ))}
-        </ul>
-      )}
+      {rows.length > 0 && (selectable ? <Grid rows={rows} /> : <List rows={rows} />)}
       {more > 0 && <p class="hanami-quiet">{count(more)} more are not shown.</p>}
       {counts && !rows.length && (
         <p class="hanami-quiet">The tasks will be here. Start one below, or with create_train_task.</p>

@@ -3,7 +3,8 @@ import { expect, test, vi } from "vitest";
 import { Ask } from "../src/lib/ask";
 import { moment } from "../src/lib/format";
 import { panel } from "../src/lib/panel";
-import { type Page, step, Table, type TableProps } from "../src/lib/table";
+import { type Page, Table, type TableProps } from "../src/lib/table";
+import { step } from "../src/lib/walk";
 import { FakeModel, settle } from "./fake";
 
 const COLUMNS: Page["columns"] = [

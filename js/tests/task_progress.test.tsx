@@ -28,6 +28,48 @@ async function shown(tasks: Task[], notice = "", counts: Counts = { active: task
   return { model, el, controller };
 }
 
+test("rows are selected by a click and walked by keys, and a training is selected by any of its epochs", async () => {
+  const model = new FakeModel({
+    title: "Tasks",
+    selectable: true,
+    selected: "",
+    counts: { active: 1, queued: 1, finished: 1 },
+    tasks: [
+      { ...TASK, uuid: "e2", name: "pass epoch 2 of 2" },
+      { ...TASK, uuid: "r", name: "request", state: "queued" },
+      { ...TASK, uuid: "e1", name: "pass epoch 1 of 2", state: "finished" },
+    ],
+  });
+  const el = document.createElement("div");
+  document.body.append(el);
+  panel.render({ model, el });
+  await settle();
+  const rows = [...el.querySelectorAll<HTMLElement>("[role=grid] tr")];
+  const chosen = () => rows.map((row) => row.getAttribute("aria-selected"));
+  expect(chosen()).toEqual(["false", "false"]);
+  const press = async (key: string) => {
+    document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    await settle();
+  };
+  rows[0]?.focus();
+  await press("ArrowDown");
+  await press("Enter");
+  expect([model.get("selected"), chosen()]).toEqual(["r", ["false", "true"]]);
+  expect(rows.map((row) => row.tabIndex)).toEqual([-1, 0]);
+  await press("Home");
+  await press(" ");
+  expect([model.get("selected"), chosen()]).toEqual(["e2", ["true", "false"]]);
+  model.set("selected", "e1");
+  await settle();
+  expect(chosen()).toEqual(["true", "false"]);
+  await press("Escape");
+  expect(model.get("selected")).toBe("");
+  button(el, "Abort").click(); // has a meaning of its own
+  expect(model.get("selected")).toBe("");
+  rows[1]?.click();
+  expect(model.get("selected")).toBe("r");
+});
+
 function button(el: HTMLElement, name: string): HTMLButtonElement {
   const found = [...el.querySelectorAll("button")].find((item) => item.textContent === name);
   if (!found) throw new Error(`There is no button '${name}' in: ${el.textContent}`);

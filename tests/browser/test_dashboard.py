@@ -49,7 +49,7 @@ NAMES = {"admin": "digits of admin", "member": "digits of fern"}
 LOOKS = {  # the cards of each tab, and the row to be selected for the picture
     "Clusters": (("Clusters",), "digits"),
     "Datasets": (("Datasets",), "digits"),
-    "Tasks": (("Tasks of digits of admin",), ""),
+    "Tasks": (("Tasks of digits of admin",), "answers"),
     "Checkpoints": (("Checkpoints",), ""),
     "Results": (("Results",), "answers"),
     "Hosts": (("Hosts",), "cpu"),
@@ -220,7 +220,10 @@ def work(at, name):
     at.hand.press(tasks.get_by_role("button", name="Start a task"))
     at.hand.fill(tasks.get_by_label("Name"), "by hand")
     at.hand.press(tasks.get_by_role("button", name="Start", exact=True))
-    tasks.get_by_role("listitem").filter(has_text="by hand").wait_for()
+    rows = tasks.get_by_role("grid")
+    rows.get_by_role("row").filter(has_text="by hand").wait_for()
+    at.hand.pick(rows, "answers")
+    rows.get_by_role("row", selected=True).filter(has_text="answers").wait_for()
     checkpoints = at.open("Checkpoints")
     at.hand.pick(checkpoints.get_by_role("grid"), "as it was")
     at.act(checkpoints, "New cluster", Cluster="grown again")
@@ -232,7 +235,9 @@ def work(at, name):
 def look(at, role):
     """Compare a result and take it along; look at datasets, hosts, logs and the machine."""
     results = at.open("Results")
-    at.hand.pick(results.get_by_role("grid"), "answers")
+    results.get_by_role("row", selected=True).filter(
+        has_text="answers"
+    ).wait_for()  # as the task that left it
     results.get_by_role("img", name="label over 300 rows").wait_for()
     at.act(results, "Compare with labels")
     at.board.get_by_role("region", name="Accuracy of answers").get_by_text("of 300").first.wait_for()

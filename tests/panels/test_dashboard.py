@@ -121,6 +121,33 @@ def test_what_is_selected_in_one_place_is_selected_in_the_others(session, cluste
     until(lambda: audit.user == session.user_id, audit)
 
 
+def test_a_task_selects_its_cluster_and_its_result_and_a_result_its_task(session, result):
+    task, _, _ = result
+    cluster, other = session.cluster.list_clusters()["uuid"]
+    board = Dashboard(session)
+    (tasks,) = show(board, "Tasks")
+    until(lambda: len(tasks.tasks) == 2, tasks)
+    assert tasks.selectable
+    tasks.selected = task
+    until(lambda: (board.selection.task, board.selection.cluster) == (task, cluster))
+    (results,) = show(board, "Results")
+    until(lambda: results.selected == board.selection.dataset == task, results)
+    show(board, "Clusters")
+    assert panel_of(board, lists.Clusters).selected == cluster
+    assert show(board, "Tasks") == [tasks]  # all of them, among which it was selected
+    panel_of(board, TaskProgress).selected = ""
+    until(lambda: (board.selection.task, board.selection.cluster) == ("", ""))
+    (results,) = show(board, "Results")
+    results.selected = ""
+    results.selected = task
+    until(lambda: (board.selection.task, board.selection.cluster) == (task, cluster))
+    show(board, "Clusters")[0].selected = other
+    until(lambda: (board.selection.task, board.selection.cluster) == ("", other))
+    until(lambda: show(board, "Tasks")[0].cluster_uuid == other)
+    board.selection.task = task  # which is not of that cluster
+    until(lambda: board.selection.task == "")
+
+
 def test_the_dataset_under_the_tab_of_datasets_is_the_one_of_results_and_the_first_of_the_form(
     session, clusters, front
 ):
@@ -308,7 +335,9 @@ def result(session, clusters):
         "answers", cluster, fed, [{"dataset_column": "label", "hexagon_name": out}]
     )
     task.wait(asked["uuid"], cluster)
-    return asked["uuid"], rows, classes
+    yield asked["uuid"], rows, classes
+    for uuid in session.dataset.list_datasets()["uuid"]:
+        session.dataset.delete_dataset(uuid)
 
 
 def test_results_are_plotted_compared_and_downloaded(session, result, front):

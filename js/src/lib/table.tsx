@@ -5,6 +5,7 @@ import { Uuid } from "./copy";
 import { count, moment } from "./format";
 import { useTrait } from "./model";
 import { Notice, usePanel } from "./panel";
+import { step } from "./walk";
 import "./table.css";
 
 export type Value = string | number | boolean | null;
@@ -210,19 +211,6 @@ interface GridProps {
   setChecked: (change: (before: string[]) => string[]) => void;
   cells: Record<string, (row: Row, key: string) => ComponentChildren>;
   boxes: boolean;
-}
-
-/** The place that a key leads to from a row of the whole list; undefined for other keys. */
-export function step(key: string, at: number, size: number, total: number): number | undefined {
-  const to = {
-    ArrowDown: at + 1,
-    ArrowUp: at - 1,
-    PageDown: at + size,
-    PageUp: at - size,
-    Home: 0,
-    End: total,
-  }[key];
-  return to === undefined ? undefined : Math.min(Math.max(to, 0), total - 1);
 }
 
 function Grid(props: GridProps) {
