@@ -422,7 +422,7 @@ class Clusters:
     def _columns(self, entries: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
         """Return the columns of a plan by hexagon."""
         return {
-            name: Column(self._datasets / f"{dataset}.npy", start, end)
+            name: Column(files.matrix_file(self._datasets, dataset), start, end)
             for name, (dataset, start, end) in entries.items()
         }
 

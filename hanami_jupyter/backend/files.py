@@ -1,17 +1,22 @@
-"""Files that are either whole or not there: written aside, renamed; matrices take their space first."""
+"""Files that are either whole or not there: written aside, renamed; the matrices of datasets."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hanami_jupyter.protocol import idx
+
 from .errors import damaged
+
+DIGITS = 10  # columns of the labels of an MNIST dataset
 
 
 @contextmanager
@@ -84,8 +89,44 @@ def new_matrix(path: Path, rows: int, columns: int) -> Iterator[npt.NDArray[np.f
             matrix.flush()
 
 
-def open_matrix(path: Path) -> npt.NDArray[Any]:
-    """Return the matrix of a .npy file as a read-only memory map.
+@dataclass(frozen=True)
+class Matrix:
+    """The values of a dataset, memory-mapped: blocks of columns, one behind the other in its file."""
+
+    blocks: tuple[npt.NDArray[Any], ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self.blocks[0]), sum(block.shape[1] for block in self.blocks)
+
+    def columns(self, start: int, end: int) -> npt.NDArray[Any]:
+        """Return some columns; nothing is copied where one block has them."""
+        at, found = 0, []
+        for block in self.blocks:
+            found.append(block[:, max(start - at, 0) : max(end - at, 0)])
+            at += block.shape[1]
+        filled = [part for part in found if part.shape[1]] or found[:1]
+        return filled[0] if len(filled) == 1 else np.hstack(filled)
+
+
+def matrix_file(folder: Path, uuid: str) -> Path:
+    """Return where the matrix of a dataset is: uploaded pictures stay in their own file."""
+    pictures = folder / f"{uuid}.idx"
+    return pictures if pictures.exists() else folder / f"{uuid}.npy"
+
+
+def _pictures(path: Path) -> tuple[npt.NDArray[Any], ...]:
+    """Return the pictures of an IDX file and the labels behind them."""
+    content = np.memmap(path, np.uint8, "r")
+    rows, *size = (int(length) for length in content[4 : idx.MAX_HEADER].view(">u4"))
+    pixels = size[0] * size[1]
+    pictures, labels = np.split(content[idx.MAX_HEADER :], [rows * pixels])
+    return pictures.reshape(rows, pixels), labels.reshape(rows, DIGITS)
+
+
+def open_matrix(path: Path) -> Matrix:
+    """Return the matrix of a dataset, read-only.
 
     Raises
     ------
@@ -93,6 +134,8 @@ def open_matrix(path: Path) -> npt.NDArray[Any]:
         With the name of what it belongs to, if the file is missing or damaged.
     """
     try:
+        if path.suffix == ".idx":
+            return Matrix(_pictures(path))
         matrix: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise damaged(path, "missing") from None
@@ -100,4 +143,4 @@ def open_matrix(path: Path) -> npt.NDArray[Any]:
         raise damaged(path) from None
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2:
         raise damaged(path)
-    return matrix
+    return Matrix((matrix,))

@@ -53,7 +53,7 @@ class Column:
 
     def open(self, rows: int) -> npt.NDArray[Any]:
         """Return the first rows, memory-mapped."""
-        matrix: npt.NDArray[Any] = files.open_matrix(self.path)[:rows, self.start : self.end]
+        matrix: npt.NDArray[Any] = files.open_matrix(self.path).columns(self.start, self.end)[:rows]
         if matrix.shape != (rows, self.end - self.start):
             raise damaged(self.path)
         return matrix

@@ -1,4 +1,4 @@
-"""Reads what users upload (IDX, CSV, .npy) into one matrix file, or says what is wrong in which row."""
+"""Reads what users upload (IDX, CSV, .npy) into the file of a dataset, or says what is wrong in which row."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import itertools
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,10 +22,8 @@ from hanami_jupyter.protocol.endpoints import NAME
 
 from . import files
 
-DIGITS = 10
 _CHUNK = 1 << 23  # bytes handled at once
-_CONTENT = {"images": 16, "labels": 8}  # bytes of an IDX file before its content
-_CACHED = 1 << 18  # the same where the bytes are only moved
+_LABELS = 8  # bytes of an IDX file before its labels
 _TEXT = 1 << 16  # bytes of text turned into numbers at once: the interpreter stands still meanwhile
 MOST_COLUMNS = 1 << 20  # values a row
 MAX_LINE = 1 << 24  # bytes of one line of a CSV file
@@ -46,58 +43,45 @@ def describe(widths: Mapping[str, int], rows: int) -> dict[str, Any]:
 
 
 def read_mnist(images: Path, labels: Path, target: Path) -> dict[str, Any]:
-    """Write pictures and one-hot labels of two IDX files as one uint8 matrix.
+    """Make a dataset of two IDX files: the pictures stay in their file, one-hot labels follow them.
 
     Raises
     ------
     ValueError
         In one sentence, with the row where there is one.
     """
-    with images.open("rb") as picture_file, labels.open("rb") as label_file:
-        rows, height, width = _idx_header(picture_file, images, "images")
+    with images.open("r+b") as file, labels.open("rb") as label_file:
+        rows, height, width = _idx_header(file, images, "images")
         (digits,) = _idx_header(label_file, labels, "labels")
         if rows != digits:
             raise ValueError(
                 f"There are {rows} images but {digits} labels. Upload two files that belong together."
             )
-    pixels = height * width
-    _check_width(pixels)
-    move = partial(_move_rows, images, labels, pixels)
-    stripe = max(1, _CHUNK // (pixels + DIGITS))
-    with files.aside(target) as out, ThreadPoolExecutor(2, "Reader") as pool:
-        out.write(files.header(np.uint8, rows, pixels + DIGITS))
-        out.flush()
-        begin, beside = out.tell(), Path(out.name)
-        parts = [(beside, begin, first, min(stripe, rows - first)) for first in range(0, rows, stripe)]
-        for _ in pool.map(move, *zip(*parts, strict=True)):
-            os.fsync(out.fileno())  # while the next rows are moved
-    return describe({"picture": pixels, "label": DIGITS}, rows)
+        pixels = height * width
+        _check_width(pixels)
+        file.seek(0, os.SEEK_END)
+        label_file.seek(_LABELS)
+        for first in range(0, rows, _TEXT):
+            file.write(_one_hot(label_file.read(_TEXT), first))
+        file.flush()
+        os.fsync(file.fileno())
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(images)
+    except OSError:  # a file system without links
+        shutil.copyfile(images, target)
+    return describe({"picture": pixels, "label": files.DIGITS}, rows)
 
 
-def _move_rows(
-    images: Path, labels: Path, pixels: int, target: Path, begin: int, first: int, rows: int
-) -> None:
-    """Write rows of a matrix that begins at ``begin``, each the bytes of a picture and its label one-hot."""
-    # a piece that stays in the processor's cache, used again and again
-    step = max(1, _CACHED // (pixels + DIGITS))
-    pictures = np.empty((step, pixels), np.uint8)
-    block = np.empty((step, pixels + DIGITS), np.uint8)
-    with images.open("rb") as picture_file, labels.open("rb") as label_file, target.open("r+b") as out:
-        picture_file.seek(_CONTENT["images"] + first * pixels)
-        label_file.seek(_CONTENT["labels"] + first)
-        out.seek(begin + first * (pixels + DIGITS))
-        for row in range(first, first + rows, step):
-            count = min(step, first + rows - row)
-            digits = np.frombuffer(label_file.read(count), np.uint8)
-            if digits.max() >= DIGITS:
-                wrong = int(np.argmax(digits >= DIGITS))
-                raise ValueError(
-                    f"The label of row {row + wrong} is {digits[wrong]}, but labels are 0 to {DIGITS - 1}."
-                )
-            picture_file.readinto(pictures[:count].reshape(-1).data)
-            block[:count, :pixels] = pictures[:count]
-            block[:count, pixels:] = digits[:, None] == np.arange(DIGITS)
-            out.write(block[:count].reshape(-1).data)
+def _one_hot(labels: bytes, first: int) -> bytes:
+    """Return a row of ten bytes for each label; ``first`` is the row of the first one."""
+    digits = np.frombuffer(labels, np.uint8)
+    if digits.max() >= files.DIGITS:
+        wrong = int(np.argmax(digits >= files.DIGITS))
+        raise ValueError(
+            f"The label of row {first + wrong} is {digits[wrong]}, but labels are 0 to {files.DIGITS - 1}."
+        )
+    return np.eye(files.DIGITS, dtype=np.uint8)[digits].tobytes()
 
 
 def _idx_header(file: IO[bytes], path: Path, kind: idx.Kind) -> tuple[int, ...]:

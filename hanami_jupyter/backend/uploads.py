@@ -20,6 +20,7 @@ from .errors import bad, disk_full, missing, sentence
 from .store import Caller, CheckpointRow, DatasetRow, Store, UploadRow
 
 _MOST_GAPS = 65_536  # between the pieces of one file
+_SYNC = 1 << 23  # bytes of a file that stays which go to the disk together
 _GOOD = FileUploadResponse_Message(success=True).SerializeToString()
 _INVALID = "Got invalid FileUpload-Message"
 _READERS = {"mnist": ("input", "label"), "csv": ("input",), "array": ("input",)}
@@ -52,10 +53,14 @@ class Received:
 
 
 class OpenFile:
-    """A file under way, shared by the connections that write to it."""
+    """A file under way, shared by the connections that write to it; one that ``stays`` becomes a dataset."""
 
-    def __init__(self, row: UploadRow, path: Path) -> None:
+    def __init__(self, row: UploadRow, path: Path, *, stays: bool = False, taken: bool = False) -> None:
         self.size = row.size
+        self.target = row.target_uuid
+        self.taken = taken  # by its dataset
+        self._stays = stays
+        self._unsynced = 0
         self.received = Received(row.received)
         self.lock = threading.Lock()
         self.users = 0
@@ -85,6 +90,12 @@ class OpenFile:
                 f"Failed to write data to disc: the piece ends at byte {position + len(data)},"
                 f" but the file has {self.size}."
             )
+        with self.lock:
+            if self.taken:
+                return "The file is part of a dataset now. Begin another upload."
+            return self._keep(position, data)
+
+    def _keep(self, position: int, data: memoryview) -> str:
         try:
             self._put(position, data)
         except OSError as error:
@@ -92,18 +103,32 @@ class OpenFile:
                 return "Failed to write data to disc"
             self._make_room()
             return sentence(error)
-        with self.lock:
-            self.received.add(position, position + len(data))
-            if len(self.received.intervals) > _MOST_GAPS:
-                self.received = Received()
-                return "The pieces leave too many gaps between them. Send the file from its beginning on."
+        self._unsynced += len(data)
+        self.received.add(position, position + len(data))
+        if len(self.received.intervals) > _MOST_GAPS:
+            self.received = Received()
+            return "The pieces leave too many gaps between them. Send the file from its beginning on."
         return ""
 
     def _make_room(self) -> None:
         """Give back what the file takes, or nothing could be deleted on a full disk; it begins anew."""
-        with self.lock:
-            os.ftruncate(self._handle, 0)
-            self.received = Received()
+        os.ftruncate(self._handle, 0)
+        self.received = Received()
+
+    @property
+    def due(self) -> bool:
+        """Whether there is enough to :meth:`sync`."""
+        return self._stays and self._unsynced >= _SYNC
+
+    def sync(self) -> None:
+        """Put what has arrived on the disk while more arrives, so that little is left for the end."""
+        self._unsynced = 0
+        try:
+            getattr(os, "fdatasync", os.fsync)(self._handle)
+        except OSError:  # told once: nobody may take the file for whole
+            with self.lock:
+                if not self.taken:
+                    self._make_room()
 
     def _put(self, position: int, data: memoryview) -> None:
         done = 0
@@ -112,9 +137,8 @@ class OpenFile:
             if hasattr(os, "pwrite"):
                 done += os.pwrite(self._handle, rest, position + done)
             else:  # pragma: no cover - Windows
-                with self.lock:
-                    os.lseek(self._handle, position + done, os.SEEK_SET)
-                    done += os.write(self._handle, rest)
+                os.lseek(self._handle, position + done, os.SEEK_SET)
+                done += os.write(self._handle, rest)
 
     def close(self) -> None:
         """Close the file."""
@@ -141,7 +165,9 @@ class Uploads:
         self._finishing: set[str] = set()
         self._lock = threading.Lock()
         files.sweep(self._uploads, {row.uuid for row in store.uploads()})
-        files.sweep(self.datasets, {f"{uuid}.npy" for uuid in store.uuids("datasets")})
+        files.sweep(
+            self.datasets, {uuid + end for uuid in store.uuids("datasets") for end in (".npy", ".idx")}
+        )
         files.sweep(self.checkpoints, {f"{uuid}.cluster" for uuid in store.uuids("checkpoints")})
 
     # -- beginning
@@ -172,9 +198,12 @@ class Uploads:
 
     def open(self, row: UploadRow) -> OpenFile:
         """Open a file for a connection."""
+        target = self.store.dataset(row.target_uuid)
+        stays = row.part == "input" and target is not None and target.kind == "mnist"
         with self._lock:
             if row.uuid not in self._open:
-                self._open[row.uuid] = OpenFile(row, self._uploads / row.uuid)
+                taken = row.target_uuid in self._finishing
+                self._open[row.uuid] = OpenFile(row, self._uploads / row.uuid, stays=stays, taken=taken)
             file = self._open[row.uuid]
             file.users += 1
             return file
@@ -213,25 +242,37 @@ class Uploads:
         row = self.store.checkpoint(uuid, caller) if checkpoint else self.store.dataset(uuid, caller)
         if row is None:
             raise missing("Checkpoint" if checkpoint else "Data-set", uuid)
-        paths = {part: self._part(uuid, part, file, caller) for part, file in given.items()}
-        if isinstance(row, DatasetRow) and row.kind != kind:
-            raise bad(f"Dataset '{row.name}' was begun as {row.kind}. Finish it as {row.kind}.")
         with self._lock:
             if uuid in self._finishing:
                 raise bad(f"'{row.name}' is being finished already. Ask for its progress.")
             self._finishing.add(uuid)
+            self._take(uuid, taken=True)
+        done = False
         try:
+            paths = {part: self._part(uuid, part, file, caller) for part, file in given.items()}
+            if isinstance(row, DatasetRow) and row.kind != kind:
+                raise bad(f"Dataset '{row.name}' was begun as {row.kind}. Finish it as {row.kind}.")
             if checkpoint:
                 self._finish_checkpoint(uuid, paths["input"])
             elif isinstance(row, DatasetRow):
                 self._finish_dataset(row, paths)
+            for path in paths.values():
+                path.unlink(missing_ok=True)
+            done = True
         except ValueError as error:
             raise bad(sentence(error)) from None
         finally:
-            self._finishing.discard(uuid)
-        for path in paths.values():
-            path.unlink(missing_ok=True)
+            with self._lock:
+                self._finishing.discard(uuid)
+                self._take(uuid, taken=done)
         return {"uuid": uuid}
+
+    def _take(self, target: str, *, taken: bool) -> None:
+        """Keep connections that still have its files open from writing, or let them go on."""
+        for file in self._open.values():
+            if file.target == target:
+                with file.lock:
+                    file.taken = taken
 
     def _part(self, target: str, part: str, file: str, caller: Caller) -> Path:
         """Return the path of a whole file."""
@@ -240,10 +281,11 @@ class Uploads:
             raise missing(_LABELS[part], file)
         if not self._arrived(row):
             raise incomplete(row)
+        os.truncate(self._uploads / file, row.size)  # what a finish that was cut short has written behind it
         return self._uploads / file
 
     def _finish_dataset(self, row: DatasetRow, paths: Mapping[str, Path]) -> None:
-        target = self.datasets / f"{row.uuid}.npy"
+        target = self.datasets / f"{row.uuid}.{'idx' if row.kind == 'mnist' else 'npy'}"
         if row.kind == "mnist":
             info = readers.read_mnist(paths["input"], paths["label"], target)
         elif row.kind == "csv":
@@ -273,7 +315,7 @@ class Uploads:
         """Delete a dataset, its matrix and its files under way."""
         if self.store.dataset(uuid, caller) is None:
             raise missing("Data-set", uuid)
-        self._delete("datasets", uuid, self.datasets / f"{uuid}.npy")
+        self._delete("datasets", uuid, files.matrix_file(self.datasets, uuid))
 
     def delete_checkpoint(self, uuid: str, caller: Caller) -> None:
         """Delete a checkpoint and its file."""

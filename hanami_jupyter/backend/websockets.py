@@ -196,6 +196,7 @@ async def _upload(service: Service, caller: Caller, uuid: str, socket: Socket) -
     if row is None:
         raise RefusalError(404, f"Tempfile with UUID '{uuid}' not found")
     file = await run(None, service.uploads.open, row)
+    syncing: set[asyncio.Future[None]] = set()
     try:
         while True:
             writing = run(None, file.write_all, await socket.read_all())
@@ -204,5 +205,9 @@ async def _upload(service: Service, caller: Caller, uuid: str, socket: Socket) -
             finally:  # whoever ends the connection meanwhile does not close the file under it
                 await asyncio.wait({writing})
             await socket.write(*answers)
+            if file.due and all(before.done() for before in syncing):
+                syncing = {run(None, file.sync)}
     finally:
+        if syncing:
+            await asyncio.wait(syncing)
         await run(None, service.uploads.leave, uuid)

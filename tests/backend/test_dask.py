@@ -146,11 +146,11 @@ def test_a_dataset_reaches_a_worker_once(
     times = []
     for _ in range(2):
         admin.delete("/task", cluster_uuid=cluster, uuid=_aborted(admin, cluster, large))
-        kept = list(folder.glob(f"*{large}.npy"))
+        kept = list(folder.glob(f"*{large}.idx"))
         assert len(kept) == 1
         times.append(kept[0].stat().st_mtime_ns)
     assert times[0] == times[1]
-    assert kept[0].read_bytes() == (backend.folder / "datasets" / f"{large}.npy").read_bytes()
+    assert kept[0].read_bytes() == (backend.folder / "datasets" / f"{large}.idx").read_bytes()
     assert not list(folder.glob("*.part"))
 
 

@@ -9,13 +9,18 @@ import json
 import socket
 import struct
 import threading
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from websocket import ABNF
 
-from hanami_jupyter.protocol.hanami_messages_pb2 import ClusterIO_Message
+from hanami_jupyter.protocol.hanami_messages_pb2 import (
+    ClusterIO_Message,
+    FileUpload_Message,
+    FileUploadResponse_Message,
+)
 from tests.backend.conftest import PASSWORD, TEMPLATE, Backend, Client, column, digits, idx, until
 
 _count = itertools.count()
@@ -307,6 +312,26 @@ def test_labels_and_images_that_do_not_match(admin: Client) -> None:
     assert "5 images but 4 labels" in answer.text
     answer = admin.upload("mnist", "mixed", images, labels[:-1] + b"\x0b")
     assert "row 4 is 11" in answer.text
+
+
+def test_pictures_stay_as_they_arrived(admin: Client) -> None:
+    """Labels that were refused leave no trace, and a connection left open cannot change the dataset."""
+    pictures, classes = digits(300)
+    images, labels = idx(pictures, classes)
+    sizes = {"input_data_size": len(images), "label_data_size": len(labels)}
+    begun = admin.post("/dataset/upload/mnist", name="twice", **sizes)
+    values = {key: begun[key] for key in ("uuid", "uuid_input_file", "uuid_label_file")}
+    admin.send_file(begun["uuid_input_file"], images)
+    with closing(admin.websocket("file_upload", begun["uuid_input_file"])) as link:
+        for last, told in ((b"\x0b", "row 299 is 11"), (labels[-1:], "")):
+            admin.send_file(begun["uuid_label_file"], labels[:-1] + last)
+            answer = admin.call("PUT", "/dataset/upload/mnist", values)
+            assert (answer.status, told in answer.text) == (400 if told else 200, True)
+        link.send_binary(FileUpload_Message(position=0, data=bytes(100)).SerializeToString())
+        assert "part of a dataset" in FileUploadResponse_Message.FromString(link.recv()).errorMessage
+    whole = np.load(io.BytesIO(admin.call("GET", "/dataset/file", {"uuid": begun["uuid"]}).body))
+    np.testing.assert_array_equal(whole[:, :-10], pictures.reshape(300, -1))
+    np.testing.assert_array_equal(whole[:, -10:].argmax(1), classes)
 
 
 def test_wrong_magic_numbers(admin: Client) -> None:

@@ -23,6 +23,7 @@ import pytest
 import trustme
 import websocket
 
+from hanami_jupyter.backend import files
 from hanami_jupyter.protocol import processes
 from tests.backend.conftest import ADMIN, CHEAP, PASSWORD, Backend, Client, digits, idx, running, until
 
@@ -50,6 +51,10 @@ def test_restart_in_the_middle_of_a_queue(folder: Path, how: str) -> None:
         until(lambda: user.task(cluster, active)["state"] == "active")
         assert user.task(cluster, queued)["queue_position"] == 1
         getattr(backend, how)()
+    if how == "kill":  # and the first dataset as earlier versions kept it
+        kept = folder / "datasets" / f"{data}.idx"
+        np.save(kept.with_suffix(".npy"), files.open_matrix(kept).columns(0, 794))
+        kept.unlink()
     with running(folder) as backend:
         user = Client(backend.address, user.token)
         assert (

@@ -203,9 +203,10 @@ def _clean(folder: Path, listed: dict[str, set[str]]) -> None:
     """Check that every file belongs to something."""
     with closing(sqlite3.connect(f"file:{folder / 'hanami.db'}?mode=ro", uri=True)) as database:
         uploads = {row[0] for row in database.execute("SELECT uuid FROM uploads")}
-    for kind, ending in (("dataset", ".npy"), ("cluster", ".cluster"), ("checkpoint", ".cluster")):
+    endings = {"dataset": (".npy", ".idx"), "cluster": (".cluster",), "checkpoint": (".cluster",)}
+    for kind, ends in endings.items():
         names = {path.name for path in (folder / f"{kind}s").iterdir()}
-        assert names <= {f"{uuid}{ending}" for uuid in listed[kind]}, (kind, names)
+        assert names <= {uuid + end for uuid in listed[kind] for end in ends}, (kind, names)
     assert {path.name for path in (folder / "uploads").iterdir()} <= uploads
 
 

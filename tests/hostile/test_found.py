@@ -335,6 +335,7 @@ def test_nothing_half_written_stays(folder: Path) -> None:
     left = [
         folder / "clusters" / "x.cluster.part",
         folder / "datasets" / "a.npy",
+        folder / "datasets" / "a.idx",
         folder / "checkpoints" / "b.cluster",
     ]
     left += [folder / "clusters" / "c.cluster", folder / "uploads" / "d"]
@@ -367,7 +368,7 @@ def test_damaged_files_are_named_and_the_rest_goes_on(folder: Path) -> None:
         missing = admin.post("/cluster/save", name="gone", cluster_uuid=cluster)["uuid"]
         admin.wait(cluster, missing)
     for path, size in (
-        (folder / "datasets" / f"{broken}.npy", 500),
+        (folder / "datasets" / f"{broken}.idx", 500),
         (folder / "clusters" / f"{cluster}.cluster", 50),
     ):
         os.truncate(path, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,9 +43,9 @@ def dataset(
     return row
 
 
-def matrix(service: Service, row: DatasetRow) -> npt.NDArray[Any]:
+def matrix(service: Service, row: DatasetRow) -> files.Matrix:
     """Return the values of a dataset, memory-mapped."""
-    path = service.uploads.datasets / f"{row.uuid}.npy"
+    path = files.matrix_file(service.uploads.datasets, row.uuid)
     try:
         found = files.open_matrix(path)
     except RefusalError:
@@ -135,7 +136,7 @@ def content(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
         )
     if count * (end - start) > MOST_VALUES:
         raise bad(f"{count} rows of {end - start} values are too many at once. Ask for fewer rows.")
-    pieces = _pieces(matrix(service, row)[first : first + count, start:end])
+    pieces = _pieces(matrix(service, row).columns(start, end)[first : first + count])
     if count * (end - start) <= _AT_ONCE:
         return text_json("".join(pieces))
     return StreamingResponse(pieces, headers={"content-type": "text/json"})
@@ -163,7 +164,8 @@ def check(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
             f"Result '{result.name}' has {rows} rows, but '{reference.name}' only"
             f" {reference.info['number_of_rows']}. Compare with the dataset of the request."
         )
-    got, wanted = matrix(service, result)[:rows, a:b], matrix(service, reference)[:rows, c:d]
+    got = matrix(service, result).columns(a, b)[:rows]
+    wanted = matrix(service, reference).columns(c, d)[:rows]
     if b - a == 1 and not np.isin(wanted, (0, 1)).all():
         raise bad(
             f"The column of '{reference.name}' holds one number a row that is neither 0 nor 1, which has no"
@@ -191,12 +193,18 @@ def _pair(result: DatasetRow, reference: DatasetRow) -> tuple[tuple[int, int], t
 def dataset_file(service: Service, caller: Caller, values: dict[str, Any]) -> Any:
     """Return a whole dataset as .npy."""
     row = dataset(service, values["uuid"], caller)
-    matrix(service, row)
-    path = service.uploads.datasets / f"{row.uuid}.npy"
-    try:
-        return _download(path, BY_KEY["GET", "/dataset/file"].media)
-    except FileNotFoundError:
-        raise missing("Data-set", row.uuid) from None  # just deleted: there was a matrix
+    found = matrix(service, row)
+    start = files.header(found.blocks[0].dtype, *found.shape)
+    size = len(start) + math.prod(found.shape) * found.blocks[0].itemsize
+
+    def pieces() -> Iterator[bytes]:
+        yield start
+        step = max(1, _BYTES * found.shape[0] // size)
+        for first in range(0, found.shape[0], step):
+            yield np.hstack([block[first : first + step] for block in found.blocks]).tobytes()
+
+    media = BY_KEY["GET", "/dataset/file"].media
+    return StreamingResponse(pieces(), headers={"content-type": media, "content-length": str(size)})
 
 
 def _download(path: Path, media: str) -> Response:
