@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hanami_jupyter.protocol.template import Template, parse
+from hanami_jupyter.protocol.template import parse
 
 from . import files, hosts
 from .errors import RefusalError, bad, conflict, damaged, disk_full, missing, sentence
@@ -26,7 +26,6 @@ from .store import Caller, ClusterRow, Store, TaskRow
 log = logging.getLogger(__name__)
 
 MAX_WIDTH = 65_536  # values that one hexagon takes in a cycle: more would take seconds and gigabytes
-MAX_CONNECTIONS = 250_000  # pairs of hexagons within reach of each other, at most
 TASK, DIRECT = "TASK", "DIRECT"
 AUTO = "auto"
 _STOPPED = "The backend was stopped before the task was done."
@@ -184,7 +183,7 @@ class Clusters:
         uuid = str(uuids.uuid4())
         place = self._place(host)
         try:
-            _check_size(parse(template))
+            hosts.check_size(parse(template))
             info = place.create(uuid, template, seed)
         except ValueError as error:
             raise bad(f"Uploaded template is not a valid cluster-template: {error}") from None
@@ -605,18 +604,6 @@ def _take(host: Host, uuid: str, path: Path) -> None:
         raise damaged(path, "missing") from None
     except ValueError:
         raise damaged(path) from None
-
-
-def _check_size(template: Template) -> None:
-    """Refuse a template whose connections would take minutes to lay out."""
-    hexagons, distance = len(template.hexagons), template.settings.max_connection_distance
-    near = sum(10 * steps**2 + 2 for steps in range(1, min(distance, 100) + 1))  # all that are so near
-    if hexagons * min(hexagons, near) > MAX_CONNECTIONS:
-        raise ValueError(
-            f"its {hexagons} hexagons, each within {distance} steps of up to {min(hexagons, near)} others,"
-            f" make more than {MAX_CONNECTIONS} connections. Use fewer hexagons, or a smaller"
-            " max_connection_distance."
-        )
 
 
 class Direct:

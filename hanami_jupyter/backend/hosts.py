@@ -20,8 +20,10 @@ from .errors import RefusalError, damaged
 
 if TYPE_CHECKING:  # importing the engine takes a second: only the warm-up and the workers do it
     from hanami_jupyter.engine import Cluster, Control
+    from hanami_jupyter.protocol.template import Template
 
 _NAMESPACE = uuid.UUID("6f1f5c2a-5d7e-4b53-9c5e-3b1d9f0f4a11")
+MAX_CONNECTIONS = 250_000  # pairs of hexagons within reach of each other, at most
 _GROUP = 8  # cores of one host at most
 
 
@@ -414,6 +416,19 @@ def engine_info(cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def check_size(template: Template) -> None:
+    """Refuse a template whose connections would take minutes to lay out."""
+    hexagons, distance = len(template.hexagons), template.settings.max_connection_distance
+    near = sum(10 * steps**2 + 2 for steps in range(1, min(distance, 100) + 1))  # all that are so near
+    if hexagons * min(hexagons, near) > MAX_CONNECTIONS:
+        raise ValueError(
+            f"The template's {hexagons} hexagons, each within {distance} steps of up to"
+            f" {min(hexagons, near)} others,"
+            f" make more than {MAX_CONNECTIONS} connections. Use fewer hexagons, or a smaller"
+            " max_connection_distance."
+        )
+
+
 def check_start(snapshot: bytes) -> None:
     """Refuse, after a look at its beginning, what is no snapshot."""
     if not snapshot.startswith(b"hanami-cluster-"):
@@ -426,11 +441,11 @@ def read_snapshot(snapshot: bytes) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is damaged.
+        If it is damaged, or its template too large.
     """
     from hanami_jupyter.engine import Cluster  # noqa: PLC0415
 
-    return engine_info(Cluster.from_bytes(snapshot))
+    return engine_info(Cluster.from_bytes(snapshot, allow=check_size))
 
 
 def local_hosts(secret: str, number: int) -> list[Host]:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -291,8 +291,15 @@ class Cluster:
         return snapshot.pack(self.template.text, self.seed, self._sources, self._net, self._memory)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Cluster:
+    def from_bytes(cls, data: bytes, *, allow: Callable[[Template], None] | None = None) -> Cluster:
         """Rebuild a cluster; it continues bit for bit where the other one was.
+
+        Parameters
+        ----------
+        data : bytes
+            What `to_bytes` returned.
+        allow : callable, optional
+            Gets the template before anything is made of it; raises ValueError for one that is not wanted.
 
         Raises
         ------
@@ -301,9 +308,12 @@ class Cluster:
         """
         text, seed, arrays = snapshot.unpack(data)
         try:
-            cluster = cls(parse(text), seed)
+            template = parse(text)
         except ValueError as error:
             raise ValueError("The snapshot is damaged: its template is not valid.") from error
+        if allow:
+            allow(template)
+        cluster = cls(template, seed)
         cluster._sources, cluster._net, cluster._memory = snapshot.restore(
             arrays, cluster._lattice, cluster._net
         )

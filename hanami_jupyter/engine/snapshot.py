@@ -1,10 +1,9 @@
 """A cluster as one portable block of bytes, and back; what is read is checked before it is believed."""
 
-# ruff: noqa: PLR0911
-
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from typing import Any
 
@@ -55,6 +54,10 @@ FIELDS = (
 
 MEMORY = ("start", "source", "value", "taught", "expected")
 
+TYPES = ("<f4", "<f8", "|b1", "|i1", "<i4", "<i8")
+MOST_HEADER = 1 << 22  # bytes: read as JSON, a longer one would take many times its size
+_LARGEST = 1e100  # of a number of 64 bits: what comes of those of 32 bits is far below
+
 Array = npt.NDArray[Any]
 
 
@@ -100,18 +103,19 @@ def unpack(data: bytes) -> tuple[str, int, dict[str, Array]]:
     try:
         begin = at + 8
         end = begin + int.from_bytes(data[at:begin], "little")
+        if end - begin > MOST_HEADER:
+            raise ValueError
         header = json.loads(data[begin:end])
         arrays = {}
         for name, dtype, shape in header["arrays"]:
-            kind = np.dtype(dtype)
-            count = int(np.prod(shape, dtype=object))
-            if kind.kind not in "fib" or min(shape, default=0) < 0:
+            if dtype not in TYPES or not all(isinstance(n, int) and n >= 0 for n in shape):
                 raise ValueError
-            array = np.frombuffer(data, kind, count, end).reshape(shape)
+            kind = np.dtype(dtype)
+            array = np.frombuffer(data, kind, math.prod(shape), end).reshape(shape)
             arrays[str(name)] = array.astype(kind.newbyteorder("="))
             end += array.nbytes
         return str(header["template"]), int(header["seed"]), arrays
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError("The snapshot is damaged: its header does not describe its content.") from error
 
 
@@ -137,15 +141,27 @@ def restore(arrays: dict[str, Array], lattice: Lattice, net: Net) -> tuple[dict[
 
 def _fits(a: dict[str, Array], empty: Net, lattice: Lattice) -> bool:
     """Return whether every array has the type and size the others imply and every index points inside."""
-    blocks, sections, slots = len(a["node"]), len(a["source"]), a["slots"].shape[-1]
-    outputs, rows = len(lattice.outputs), int(a["width"].sum())
+    return (
+        _shapes_fit(a, empty, len(lattice.outputs))
+        and _numbers_fit(a, lattice)
+        and _sections_fit(a, lattice)
+        and all(
+            _sources_fit(a[f"source of {name}"], a["node"], node) for name, node in lattice.inputs.items()
+        )
+        and _memory_fits(a, len(lattice.inputs), len(lattice.outputs))
+    )
+
+
+def _shapes_fit(a: dict[str, Array], empty: Net, outputs: int) -> bool:
+    likes = {name: getattr(empty, name) for name in FIELDS}
+    if any((a[name].dtype, a[name].ndim) != (like.dtype, like.ndim) for name, like in likes.items()):
+        return False
+    blocks, sections, slots = len(a["node"]), len(a["source"]), a["slots"].shape[1]
+    rows = int(a["width"].sum())
     lengths = {
-        **{name: (blocks, *getattr(empty, name).shape[1:]) for name in storage.BY_BLOCK if name in a},
-        **{
-            name: (blocks * BLOCK, *getattr(empty, name).shape[1:])
-            for name in (*storage.BY_SOURCE, "fan", "goal")
-        },
-        **{name: (sections, *getattr(empty, name).shape[1:]) for name in storage.BY_SECTION},
+        **{name: (blocks, *likes[name].shape[1:]) for name in storage.BY_BLOCK if name in a},
+        **{name: (blocks * BLOCK, *likes[name].shape[1:]) for name in (*storage.BY_SOURCE, "fan", "goal")},
+        **{name: (sections, *likes[name].shape[1:]) for name in storage.BY_SECTION},
         **dict.fromkeys(("used", "width", "level"), (outputs,)),
         "state": empty.state.shape,
         "regret": (1,),
@@ -155,86 +171,96 @@ def _fits(a: dict[str, Array], empty: Net, lattice: Lattice) -> bool:
         "threshold": (rows,),
         "swing": (rows,),
     }
-    for name, shape in lengths.items():
-        if a[name].shape != shape or a[name].dtype != getattr(empty, name).dtype:
-            return False
-        if a[name].dtype.kind == "f" and not np.isfinite(a[name]).all():
-            return False
-    state = a["state"]
-    made, free = int(state[kernels.SECTIONS_MADE]), int(state[kernels.SECTIONS_FREE])
-    hidden = (a["node"] >= len(lattice.inputs)) & (a["node"] < lattice.first_output)
-    inside = (
-        0 <= free <= made <= sections,
-        _within(a["node"], 0, lattice.first_output),
-        _within(a["room"], 0, SECTIONS + 1),
-        _within(a["fan"], -1, sections),
-        _within(a["source"], -1, blocks * BLOCK),
-        _within(a["goal"], -1, blocks),
-        _within(a["spare"], 0, max(sections, 1)),
-        _within(a["slots"], -1, blocks),
-        _within(a["used"], 0, slots + 1),
-        _within(a["width"], 0, 2**31),
-        _within(state[[kernels.CYCLES, kernels.PASS_DONE, kernels.PASS_LENGTH]], 0, 2**62),
-    )
-    if not all(inside) or any((a["slots"][o, : a["used"][o]] < 0).any() for o in range(outputs)):
-        return False
-    fan, goal = a["fan"], a["goal"]
-    owner = np.arange(len(fan))[:, None]
-    used = fan >= 0
-    if used.any() and not (
-        (a["source"][fan] == owner)[used].all() and hidden[goal[used]].all() and (fan < made)[used].all()
-    ):
-        return False
-    ends = np.bincount(goal[used], minlength=blocks)
-    if (ends[hidden] + a["room"][hidden] != SECTIONS).any() or len(np.unique(fan[used])) != used.sum():
-        return False
-    if (used[:, 1:] & ~used[:, :-1]).any() or ((goal >= 0) != used).any():
-        return False
-    if not _memory_fits(a, len(lattice.inputs), outputs, rows):
-        return False
-    return all(_sources_fit(a[f"source of {name}"], a["node"], node) for name, node in lattice.inputs.items())
+    return all(a[name].shape == shape and _finite(a[name]) for name, shape in lengths.items())
 
 
-def _memory_fits(a: dict[str, Array], inputs: int, outputs: int, width: int) -> bool:
-    start, source, value, taught, expected = (a[f"memory {name}"] for name in MEMORY)
-    size = len(expected)
-    kinds = (
-        (start, np.int64),
-        (source, np.int32),
-        (value, np.float32),
-        (taught, np.bool_),
-        (expected, np.float32),
-    )
-    if any(array.dtype != kind for array, kind in kinds) or expected.ndim != 2:
-        return False
-    if (
-        start.shape != (inputs, 2 * size)
-        or source.ndim != 1
-        or source.shape != value.shape
-        or taught.shape != (outputs,)
-        or (size and (expected.shape[1] != width or len(source) % size))
-    ):
-        return False
-    if not np.isfinite(value).all() or not np.isfinite(expected).all():
-        return False
-    first, last = start[:, ::2], start[:, 1::2]
-    node = a["node"]
+def _numbers_fit(a: dict[str, Array], lattice: Lattice) -> bool:
+    blocks, slots, state, seen = len(a["node"]), a["slots"], a["state"], a["seen"]
+    counts = state[[kernels.CYCLES, kernels.PASS_DONE, kernels.PASS_LENGTH, kernels.MET]]
     return (
-        _within(source, 0, max(len(node) * BLOCK, 1))
-        and bool((node[source[: int(last.max(initial=0))] // BLOCK] < inputs).all())
-        and _within(first, 0, len(source) + 1)
-        and _within(last, 0, len(source) + 1)
-        and (first[0] == np.arange(size) * (len(source) // max(size, 1))).all()
+        _within(counts, 0, 2**62)
+        and state[kernels.PASS_DONE] <= state[kernels.CYCLES]
+        and 0 <= state[kernels.PINS] <= kernels.MOST_PINS
+        and bool((seen[:, 0] >= 0).all() and (seen[seen[:, 0] > 0, 2] > 0).all())
+        and _within(a["node"], 0, lattice.first_output)
+        and _within(a["room"], 0, SECTIONS + 1)
+        and _within(a["source"], -1, blocks * BLOCK)
+        and _within(a["width"], 0, 2**31)
+        and _within(slots, -1, blocks)
+        and _within(a["used"], 0, slots.shape[1] + 1)
+        and not (slots[np.arange(slots.shape[1]) < a["used"][:, None]] < 0).any()
+    )
+
+
+def _sections_fit(a: dict[str, Array], lattice: Lattice) -> bool:
+    """Return whether each section is free or one of its source's, and no more end in a block than may."""
+    fan, goal, node, sections = a["fan"], a["goal"], a["node"], len(a["source"])
+    made, free = (int(a["state"][place]) for place in (kernels.SECTIONS_MADE, kernels.SECTIONS_FREE))
+    used = fan >= 0
+    if not (0 <= free <= made <= sections and _within(fan, -1, sections) and _within(goal, -1, len(node))):
+        return False
+    if ((goal >= 0) != used).any() or (used[:, 1:] & ~used[:, :-1]).any():
+        return False
+    numbers = np.sort(np.append(fan[used], a["spare"][:free]))
+    hidden = node >= len(lattice.inputs)
+    ends = np.bincount(goal[used], minlength=len(node))
+    owner = np.broadcast_to(np.arange(len(fan))[:, None], fan.shape)
+    return (
+        np.array_equal(numbers, np.arange(made))
+        and bool((a["source"][fan[used]] == owner[used]).all())
+        and bool(hidden[goal[used]].all())
+        and bool((ends[hidden] + a["room"][hidden] == SECTIONS).all())
     )
 
 
 def _sources_fit(table: Array, node: Array, wanted: int) -> bool:
-    return (
-        table.ndim == 2
-        and table.dtype == np.int32
-        and _within(table, 0, len(node) * BLOCK)
-        and bool((node[table // BLOCK] == wanted).all())
+    """Return whether each column of an input has a source of its own, taken in order."""
+    if table.ndim != 2 or table.dtype != np.int32:
+        return False
+    numbers = (np.flatnonzero(node == wanted)[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+    return max(table.shape) <= max(len(numbers), 64) and np.array_equal(
+        np.sort(table, axis=None), numbers[: table.size]
     )
+
+
+def _memory_fits(a: dict[str, Array], inputs: int, outputs: int) -> bool:
+    """Return whether each row remembered has its own place and no source twice."""
+    start, source, value, taught, expected = (a[f"memory {name}"] for name in MEMORY)
+    kinds = [f"{array.dtype} {array.ndim}" for array in (start, source, value, taught, expected)]
+    if kinds != ["int64 2", "int32 1", "float32 1", "bool 1", "float32 2"]:
+        return False
+    size, width, blocks = *expected.shape, len(a["node"])
+    span = len(source) // max(size, 1)
+    if (
+        (start.shape, value.shape, taught.shape) != ((inputs, 2 * size), source.shape, (outputs,))
+        or (size and (width != len(a["synapses"]) or not span or len(source) != size * span))
+        or not (_finite(value) and _finite(expected))
+    ):
+        return False
+    known = min(int(a["state"][kernels.MET]), size)
+    begin = np.arange(size) * span
+    first, last = start[:, : 2 * known : 2], start[:, 1 : 2 * known : 2]
+    if (
+        (start[0, ::2] != begin).any()
+        or (first > last).any()
+        or (first[1:] != last[:-1]).any()
+        or (last[-1] > begin[:known] + span).any()
+    ):
+        return False
+    taken = np.arange(span) < (last[-1] - begin[:known])[:, None]
+    sources = source[: known * span].reshape(known, span)
+    pairs = (sources + np.arange(known)[:, None] * (blocks * BLOCK))[taken]
+    return (
+        _within(sources[taken], 0, blocks * BLOCK)
+        and bool((a["node"][sources[taken] // BLOCK] < inputs).all())
+        and len(np.unique(pairs)) == len(pairs)
+    )
+
+
+def _finite(array: Array) -> bool:
+    if array.dtype == np.float64:
+        return bool((np.abs(array) <= _LARGEST).all())
+    return bool(np.isfinite(array).all())
 
 
 def _within(array: Array, low: int, high: int) -> bool:

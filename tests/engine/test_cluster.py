@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hanami_jupyter.engine import Cluster, Control, warm_up
+from hanami_jupyter.engine import Cluster, Control, kernels, warm_up
+from tests.engine import forgery
 
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -231,6 +232,78 @@ def test_a_forged_snapshot_is_refused(make):
     rewritten(cluster)
 
 
+def twice(arrays):
+    """Let an input's columns share a source: a block would get more values than it has room for."""
+    arrays["source of in"][:] = arrays["source of in"].flat[0]
+
+
+def remembered_twice(arrays):
+    arrays["memory source"][: len(arrays["memory source"]) // len(arrays["memory expected"])] = 0
+
+
+def remembered_beyond(arrays):
+    arrays["memory start"][0, 1] = len(arrays["memory source"])
+
+
+def never_met(arrays):
+    arrays["state"][kernels.MET] = -1000
+
+
+def met_without_end(arrays):
+    arrays["state"][kernels.MET] = 2**63 - 1
+
+
+def free_and_used(arrays):
+    arrays["state"][kernels.SECTIONS_FREE] = arrays["state"][kernels.SECTIONS_MADE]
+
+
+def pins_without_end(arrays):
+    arrays["state"][kernels.PINS] = -(2**62)
+
+
+def seen_nothing(arrays):
+    arrays["seen"][:, 2] = 0
+
+
+def before_its_time(arrays):
+    arrays["state"][kernels.PASS_DONE] = arrays["state"][kernels.CYCLES] + 1
+
+
+def no_blocks(arrays):
+    for name in ("node", "slots"):
+        arrays[name] = np.array(0, np.int32)
+
+
+def columns_without_end(arrays):
+    arrays["source of in"] = np.zeros((0, 2**40), np.int32)
+
+
+def huge(arrays):
+    arrays["norm"][0, 1] = 1e308
+
+
+@pytest.mark.parametrize(
+    "change",
+    [twice, remembered_twice, remembered_beyond, never_met, met_without_end, free_and_used, pins_without_end,
+     seen_nothing, before_its_time, no_blocks, columns_without_end, huge],
+)  # fmt: skip
+def test_a_snapshot_that_lies_is_refused(make, change):
+    """Each of these was taken, and read or wrote outside an array, filled the memory, or divided by zero."""
+    cluster, (x, y) = make(), data()
+    cluster.train(x, y)
+    header, arrays = forgery.read(cluster.to_bytes())
+    assert forgery.write(header, arrays) == cluster.to_bytes()
+    change(arrays)
+    with pytest.raises(ValueError, match="arrays do not fit"):
+        Cluster.from_bytes(forgery.write(header, arrays))
+
+
+@pytest.mark.parametrize("header", [b"[" * 100_000, b"[" + b"[]," * 2_000_000 + b"0]", b"{}", b"7", b""])
+def test_headers_that_are_none(header):
+    with pytest.raises(ValueError, match="header"):
+        Cluster.from_bytes(forgery.seal(len(header).to_bytes(8, "little") + header))
+
+
 def test_save_and_load(make, tmp_path):
     cluster, (x, y) = make(), data()
     cluster.train(x, y)
@@ -247,11 +320,15 @@ def test_warm_up_may_come_from_several_threads():
 
 
 def test_indices_stay_inside_their_arrays(request):
-    """Random templates and data with every access checked by Numba."""
-    path = os.path.join(os.path.dirname(__file__), "check_bounds.py")
+    """Random templates, data and forged snapshots, with every access checked by Numba."""
     cache = request.config.cache.mkdir("numba-checked")
     environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "1", "NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run(
-        [sys.executable, path], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.engine.check_bounds"],
+        cwd=request.config.rootpath,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,8 @@ import websocket
 
 from hanami_jupyter.protocol.endpoints import BASE, ENDPOINTS, Endpoint, Field
 from hanami_jupyter.protocol.hanami_messages_pb2 import ClusterIO_Message, FileUpload_Message
-from tests.backend.conftest import TEMPLATE, Client, digits, idx
+from tests.backend.conftest import TEMPLATE, Client, column, digits, idx, until
+from tests.engine.forgery import forge
 from tests.hostile.world import CSV, STAND_INS, World, known, npy, npy_of
 
 BRIEF = 0.3  # seconds for an answer to what may be no whole request
@@ -337,10 +338,9 @@ class Attacker:
         kind, files, more = self._files()
         answer = self.client.upload(kind, self.world.name(), *files, **more)
         outcomes = ["frame"] * len(files) + [_status(answer.status, "PUT", kind, more)]
-        if kind == "checkpoint":
-            for row in self.client.get("/checkpoint/all")["body"]:
-                if row[5].startswith("world_") and row[1] not in self.world.live.values():
-                    self.client.call("DELETE", "/checkpoint", {"uuid": row[1]})
+        if kind == "checkpoint" and answer.status == 200:
+            self._compute(answer.json["uuid"])
+            self.client.call("DELETE", "/checkpoint", answer.json)
         elif answer.status == 200:
             self.client.call("GET", "/dataset/file", answer.json)
             self.client.call("DELETE", "/dataset", answer.json)
@@ -362,8 +362,39 @@ class Attacker:
         if kind == "cluster":
             self._template()
             return "csv", (b"aa\n1\n",), {}
+        return kind, (self._snapshot() or b"x",), {}
+
+    def _snapshot(self) -> bytes:
+        """Return a changed checkpoint, more often than not with a right checksum."""
         data = self.client.call("GET", "/checkpoint/file", {"uuid": self.world.of("checkpoint")}).body
-        return kind, (mutated(rng, data, 3) or b"x",), {}
+        if data[:6] == b"hanami" and self.rng.random() < 0.7:
+            return forge(self.rng, data)
+        return mutated(self.rng, data, 3)
+
+    def _compute(self, checkpoint: str) -> None:
+        """Load a forged checkpoint that was taken, train and ask what has become of it."""
+        cluster, world = self.client.cluster(self.world.name()), self.world
+        values: dict[str, Any] = {"cluster_uuid": cluster}
+        table = world.of("dataset")
+        inputs = [column(table, "aa", "picture_hex")]
+        outputs = [column(table, "bb", "label_hex")]
+        results = [{"dataset_column": "bb", "hexagon_name": "label_hex"}]
+        for path, more in (
+            ("/cluster/load", {"checkpoint_uuid": checkpoint}),
+            ("/task/train", {"name": "forged", "inputs": inputs, "outputs": outputs}),
+            ("/task/request", {"name": "forged", "inputs": inputs, "results": results}),
+        ):
+            answer = self.client.call("POST", path, values | more)
+            if answer.status == 200:
+                place = values | answer.json
+                until(lambda place=place: self._ended(place))
+        self.client.call("DELETE", "/cluster", {"uuid": cluster})
+        if answer.status == 200:
+            self.client.call("DELETE", "/dataset", answer.json)
+
+    def _ended(self, place: dict[str, Any]) -> bool:
+        answer = self.client.call("GET", "/task", {key: place[key] for key in ("cluster_uuid", "uuid")})
+        return answer.status != 200 or answer.json["state"] in ("finished", "aborted")
 
     def _template(self) -> None:
         text = base64.b64encode(mutated(self.rng, TEMPLATE.encode(), 4)).decode()

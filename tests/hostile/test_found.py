@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from hanami_jupyter.backend import clusters, readers
+from hanami_jupyter.backend import clusters, hosts, readers
 from hanami_jupyter.backend.config import Config
 from hanami_jupyter.backend.service import Service
 from hanami_jupyter.backend.store import StoreError
@@ -26,6 +26,7 @@ from hanami_jupyter.protocol import processes
 from hanami_jupyter.protocol.template import MAX_PROBLEMS, TemplateError, parse
 from tests.backend.conftest import ADMIN, PASSWORD, TEMPLATE, Backend, Client, column, running, until
 from tests.backend.test_process import refusal
+from tests.engine import forgery
 from tests.hostile.world import npy, npy_of
 
 SHAPE = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }"
@@ -111,7 +112,11 @@ def test_templates_that_would_take_minutes(admin: Client) -> None:
     template = base64.b64encode(square(40, 2_000_000_000).encode()).decode()
     assert "connections" in admin.refused(400, "POST", "/cluster", name="dense", template=template)
     assert "longer than" in admin.refused(400, "POST", "/cluster", name="long", template="A" * 400_000)
-    clusters._check_size(parse(square(44, 1)))
+    hosts.check_size(parse(square(44, 1)))
+    saved = Cluster.from_template(TEMPLATE).to_bytes()
+    header, arrays = forgery.read(saved)
+    header["template"] = square(40, 2_000_000_000)
+    assert "connections" in admin.upload("checkpoint", "dense", forgery.write(header, arrays)).text
 
 
 @pytest.mark.timeout(60)

@@ -56,6 +56,7 @@ class World:
         self.admin = admin
         self.live: dict[str, str] = {}
         self._made: dict[str, deque[dict[str, str]]] = {}
+        self._unnoted: set[str] = set()
         self._count = itertools.count()
         self._uses = 0
         self._lock = threading.RLock()
@@ -165,6 +166,19 @@ class World:
         for kind in ("task", *made):
             for values in made.pop(kind, ()):
                 self._remove(kind, values)
+
+    def sweep(self) -> None:
+        """Remove what changed bytes have made without an answer that names it: what nobody knows twice."""
+        unnoted = set()
+        for kind in ("cluster", "dataset", "checkpoint"):
+            there = {row[1] for row in self.admin.get(f"/{kind}/all")["body"]}
+            with self._lock:
+                made = {uuid for each in self._made.values() for values in each for uuid in values.values()}
+                there -= made | set(self.live.values())
+            for uuid in there & self._unnoted:
+                self.admin.call("DELETE", f"/{kind}", {"uuid": uuid})
+            unnoted |= there
+        self._unnoted = unnoted
 
     # -- makers
 
