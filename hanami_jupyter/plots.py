@@ -19,7 +19,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from hanami_jupyter import shown
 from hanami_jupyter.protocol import template as grammar
-from hanami_jupyter.shown import confusion, named, names, pair, pictures
+from hanami_jupyter.shown import confusion, named, names, pair, pictures, worded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,13 +125,13 @@ def plot_accuracy(
     Parameters
     ----------
     true : array-like
-        Class numbers ``(n,)`` or one-hot rows ``(n, classes)``.
+        Class numbers or words ``(n,)``, or one-hot rows ``(n, classes)``.
     predicted_or_outputs : array-like
-        Class numbers ``(n,)`` or the network's outputs ``(n, classes)``.
+        Class numbers or words ``(n,)``, or the network's outputs ``(n, classes)``.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     class_names : sequence of str, optional
-        Names of the classes, by default their numbers.
+        Names of the classes, by default their numbers, or the words in the order of the alphabet.
 
     Returns
     -------
@@ -148,6 +148,7 @@ def plot_accuracy(
     >>> plot_accuracy([0, 1, 1, 0], [0, 1, 0, 0]).get_title()
     '75.0 % of 4 rows right'
     """
+    true, predicted_or_outputs, class_names = worded(true, predicted_or_outputs, class_names)
     counts, classes = named(confusion(true, predicted_or_outputs), class_names)
     rows, right = counts.sum(axis=1), counts.diagonal()
     overall = right.sum() / rows.sum()
@@ -184,11 +185,11 @@ def plot_confusion_matrix(
     Parameters
     ----------
     true, predicted : array-like
-        Class numbers ``(n,)``, or values ``(n, classes)``.
+        Class numbers or words ``(n,)``, or values ``(n, classes)``.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     class_names : sequence of str, optional
-        Names of the classes, by default their numbers.
+        Names of the classes, by default their numbers, or the words in the order of the alphabet.
 
     Returns
     -------
@@ -205,6 +206,7 @@ def plot_confusion_matrix(
     >>> plot_confusion_matrix([0, 1, 1], [0, 1, 0]).get_title()
     '1 of 3 wrong, most often 1 taken for 0'
     """
+    true, predicted, class_names = worded(true, predicted, class_names)
     counts, classes = named(confusion(true, predicted), class_names)
     mistakes = counts - np.diag(counts.diagonal())
     with _style() as colours:

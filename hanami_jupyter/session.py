@@ -297,12 +297,12 @@ class Session:
         io.renewed = lambda: self.token  # it may stay open for longer than a token is valid
         return io
 
-    @property
+    @functools.cached_property  # of which IPython's ``?`` shows the function
     def fit(self) -> Callable[..., Any]:
         """Train a cluster for some epochs; see ``learning.fit``."""
         return self._learning.fit  # type: ignore[no-any-return]
 
-    @property
+    @functools.cached_property
     def predict(self) -> Callable[..., Any]:
         """Ask a cluster for its outputs; see ``learning.predict``."""
         return self._learning.predict  # type: ignore[no-any-return]

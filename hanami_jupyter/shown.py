@@ -89,6 +89,43 @@ def labels(values: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(array, dtype=np.int64)
 
 
+def worded(
+    true: ArrayLike, predicted: ArrayLike, class_names: Sequence[str] | None
+) -> tuple[ArrayLike, ArrayLike, Sequence[str] | None]:
+    """Return labels that are words as their numbers: in the order of the names, else sorted.
+
+    Examples
+    --------
+    >>> worded(["dog", "cat"], [[0.1, 0.9], [0.8, 0.2]], None)
+    ([1, 0], [[0.1, 0.9], [0.8, 0.2]], ['cat', 'dog'])
+    """
+    words = [_are_words(values) for values in (true, predicted)]
+    if not any(words):
+        return true, predicted, class_names
+    given = [values for values, are in zip((true, predicted), words, strict=True) if are]
+    found = sorted({str(word) for values in given for word in np.asarray(values)})
+    known = found if class_names is None else [str(name) for name in class_names]
+    width = max((np.shape(values)[1] for values in (true, predicted) if np.ndim(values) == 2), default=0)
+    if class_names is None and not all(words) and width != len(known):
+        against = f"{width} outputs" if width else "class numbers"
+        told = f"The labels are {len(known)} words, which stand against {against}."
+        message = f"{told} Give class_names in the order of the numbers."
+        raise ValueError(message)
+    if unknown := [word for word in found if word not in known]:
+        message = f"Label '{unknown[0]}' is not among the class_names: {', '.join(known)}."
+        raise ValueError(message)
+    one, other = (
+        [known.index(str(word)) for word in np.asarray(values)] if are else values
+        for values, are in zip((true, predicted), words, strict=True)
+    )
+    return one, other, known
+
+
+def _are_words(values: ArrayLike) -> bool:
+    array = np.asarray(values)
+    return array.ndim == 1 and bool(array.size) and isinstance(array[0], str)
+
+
 def pair(true: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return true and predicted class numbers, of one length."""
     one, other = labels(true), labels(predicted)

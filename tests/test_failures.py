@@ -117,6 +117,31 @@ def test_a_cell_that_creates_can_run_again(session, tmp_path):
     session.cluster.delete_cluster(again)
 
 
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (
+            lambda s: s.cluster.get_cluster("mine"),
+            "'uuid' is 'mine', but has to be a uuid: 32 digits 0-9, a-f",
+        ),
+        (
+            lambda s: s.dataset.upload_csv_files("1st table", b"a,b\n1,2\n"),
+            "'name' is '1st table', .* letter",
+        ),
+        (lambda s: s.dataset.upload_csv_files("rosé", b"a,b\n1,2\n"), "letters, digits, '_', '-', spaces"),
+        (
+            lambda s: s.project.create_project("a b", "some name"),
+            "'id' is 'a b', .* letters, digits, '_' \\(",
+        ),
+    ],
+)
+def test_what_names_and_uuids_look_like_is_said_in_words(session, act, says):
+    with pytest.raises(hanami.hanami_exceptions.BadRequestException, match=says) as caught:
+        act(session)
+    assert "regex" not in sentence(caught.value)
+    assert "regex" in caught.value.text  # what the server said is kept
+
+
 def test_numbers_have_no_accuracy(session, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("x,species\n" + "0.5,2\n0.1,1\n" * 10)

@@ -67,6 +67,21 @@ def test_accuracy_shows_each_class_and_all():
     assert ax.get_ylabel() == "right (%)"
 
 
+def test_labels_may_be_words():
+    outputs = np.eye(3)[[0, 1, 2, 2]]
+    true = pd.Series(["ant", "bee", "cat", "bee"])
+    axes = plots.plot_accuracy(true, outputs)
+    assert axes.get_title() == "75.0 % of 4 rows right"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["ant", "bee", "cat"]
+    assert plots.plot_accuracy(true, true).get_title() == "100.0 % of 4 rows right"
+    turned = plots.plot_confusion_matrix(true, outputs[:, ::-1], class_names=["cat", "bee", "ant"])
+    assert turned.get_title() == plots.plot_confusion_matrix(true, outputs).get_title()
+    with pytest.raises(ValueError, match="3 words, which stand against 4 outputs"):
+        plots.plot_accuracy(true, np.eye(4))
+    with pytest.raises(ValueError, match="Label 'cat' is not among the class_names"):
+        plots.plot_accuracy(true, outputs, class_names=["ant", "bee"])
+
+
 def test_a_class_without_rows_has_no_bar():
     assert plots.plot_accuracy([0, 2], [0, 2]).patches[1].get_height() == 0
 
@@ -182,7 +197,7 @@ def test_template_is_drawn_layer_by_layer():
         (lambda: plots.plot_accuracy([0, 1], [0]), "2 true labels stand against 1"),
         (lambda: plots.plot_accuracy([], []), "shape"),
         (lambda: plots.plot_accuracy([-1], [0]), "whole numbers"),
-        (lambda: plots.plot_accuracy(["a"], [0]), "whole numbers"),
+        (lambda: plots.plot_accuracy(["a"], [0]), "Give class_names in the order"),
         (lambda: plots.plot_accuracy([0], [[np.nan, 1.0]]), "NaN"),
         (lambda: plots.plot_accuracy([0, 1], [0, 1], class_names=["one"]), "1 class names"),
         (lambda: plots.plot_misclassified(np.zeros((1, 6)), [0], [[0.1, 0.9]]), "shape="),

@@ -252,7 +252,8 @@ class Clusters:
         with self._lock:
             runtime = self._runtime(uuid)
             if runtime.mode == mode:
-                raise conflict(f"Can not switch cluster to '{mode}': it is in that mode already.")
+                advice = " Use its open connection, or switch it to TASK first." if mode == DIRECT else ""
+                raise conflict(f"Can not switch cluster to '{mode}': it is in that mode already.{advice}")
             if mode == DIRECT and not runtime.idle:
                 raise conflict(
                     f"Can not switch cluster to '{mode}' while it has tasks. Wait for them or delete them."

@@ -27,6 +27,7 @@ FIRST_SECONDS = 30.0  # time for the first message of a new connection
 CHECK_SECONDS = 1.0  # between two looks whether a token is still good
 TRIES = 5  # first messages that may fail
 POLICY_VIOLATION = 1008
+_LOOKS, _PAUSE = 10, 0.05  # whether a cluster's connection has ended, and seconds between them
 
 
 class ClosedError(Exception):
@@ -142,7 +143,7 @@ async def _first(service: Service, socket: Socket) -> tuple[str, Talk] | None:
     for _ in range(TRIES):
         data = await socket.read()
         try:
-            token, talk = await asyncio.get_running_loop().run_in_executor(None, _begin, service, data)
+            token, talk = await _begun(service, data)
         except RefusalError as refusal:
             if refusal.status == 400:  # nothing that could be tried again
                 raise
@@ -151,6 +152,19 @@ async def _first(service: Service, socket: Socket) -> tuple[str, Talk] | None:
         await socket.write(_json({"success": True, "uuid": str(uuids.uuid4())}))
         return token, talk
     return None
+
+
+async def _begun(service: Service, data: bytes) -> tuple[str, Talk]:
+    """Begin; the connection before of a cluster may take a moment to end."""
+    run = asyncio.get_running_loop().run_in_executor
+    for _ in range(_LOOKS):
+        try:
+            return await run(None, _begin, service, data)
+        except RefusalError as refusal:
+            if refusal.status != 409:
+                raise
+        await asyncio.sleep(_PAUSE)
+    return await run(None, _begin, service, data)
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from hanami_jupyter.client.hanami_exceptions import InvalidDataException, NotSup
 from hanami_jupyter.protocol import idx
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -171,7 +172,7 @@ class _Plan:
         return values.reshape(-1, 1)
 
 
-def _numbers(values: pd.Series[Any], name: str) -> NDArray[Any]:
+def _numbers(values: pd.Series[Any], name: str, advice: str = "") -> NDArray[Any]:
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 
@@ -180,10 +181,55 @@ def _numbers(values: pd.Series[Any], name: str) -> NDArray[Any]:
     if len(bad):
         message = (
             f"Column '{name}' holds '{values.loc[[bad[0]]].iloc[0]}' in row {bad[0]}, which is no number. "
-            f"Name the column in one_hot=['{name}'], or leave it out."
+            + (advice or f"Name the column in one_hot=['{name}'], or leave it out.")
         )
         raise InvalidDataException(message)
     return numbers.to_numpy(dtype=np.float64)
+
+
+def rows_of(values: Any, hexagon: str) -> NDArray[np.float32]:
+    """Return rows for a hexagon as float32; say which column or row of them is no number.
+
+    Examples
+    --------
+    >>> rows_of([[1, 2], [3, 4]], "picture").shape
+    (2, 2)
+    """
+    import numpy as np  # noqa: PLC0415 - importing the package stays cheap
+
+    try:
+        return np.asarray(values, dtype="<f4")
+    except (TypeError, ValueError):
+        pass
+    if hasattr(values, "columns"):
+        advice = "Turn it into numbers as in the training data, or leave it out."
+        for place, name in enumerate(values.columns):
+            _numbers(values.iloc[:, place].dropna(), str(name), advice)
+    message = f"The rows for hexagon '{hexagon}' are no numbers of one width. Give an array (rows, values)."
+    raise InvalidDataException(message)
+
+
+def refuse_missing(given: Any, rows: Mapping[str, NDArray[np.float32]]) -> None:
+    """Refuse rows, by hexagon, with a value that is missing or infinite; ``given`` is what they come from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> refuse_missing([[1.0, 2.0]], {"picture": np.array([[1.0, 2.0]])})
+    """
+    import numpy as np  # noqa: PLC0415 - importing the package stays cheap
+
+    for hexagon, array in rows.items():
+        finite = np.isfinite(array)
+        if finite.all():
+            continue
+        row, value = np.argwhere(~finite)[0]
+        place = f"Row {row}, value {value}"
+        values = given[hexagon] if isinstance(given, Mapping) else given
+        if hasattr(values, "columns"):
+            place = f"Row {values.index[row]}, column '{values.columns[value]}'"
+        message = f"{place} for hexagon '{hexagon}' is missing or infinite. Fill it, or leave the row out."
+        raise InvalidDataException(message)
 
 
 def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from hanami_jupyter.client import task, transport
 from hanami_jupyter.client.direct_io import Connection, DirectIO
-from hanami_jupyter.client.hanami_exceptions import BadRequestException, NotSupportedException
+from hanami_jupyter.client.hanami_exceptions import (
+    BadRequestException,
+    ConflictException,
+    NotSupportedException,
+)
 from hanami_jupyter.client.tables import frame, record
-from hanami_jupyter.client.transport import Verify, call
+from hanami_jupyter.client.transport import Verify, call, plain
 from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
@@ -476,7 +480,16 @@ def direct(token: str, address: str, cluster_uuid: str, verify_connection: Verif
     ...     io.request(np.zeros((3, 784))).shape
     (3, 10)
     """
-    _mode(token, address, cluster_uuid, "DIRECT", verify_connection)
+    try:
+        _mode(token, address, cluster_uuid, "DIRECT", verify_connection)
+    except ConflictException as error:
+        if not DirectIO.holds(plain(cluster_uuid)):
+            raise
+        message = (
+            "The cluster has a direct connection in this process already. Use its train and request, or "
+            "leave the 'with session.direct(…)' block first."
+        )
+        raise ConflictException(message, error.status, error.text, error.method, error.path) from None
     try:
         return DirectIO(token, address, cluster_uuid, verify_connection)
     except BaseException:

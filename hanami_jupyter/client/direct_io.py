@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 from weakref import WeakSet
 
+from hanami_jupyter.client.arrays import rows_of
 from hanami_jupyter.client.hanami_exceptions import (
     BadRequestException,
     ConnectionException,
@@ -186,7 +187,7 @@ class DirectIO:
         named: Mapping[str, Any] = values if isinstance(values, Mapping) else {self._only(side): values}
         rows, single = {}, False
         for name, given in named.items():
-            array = np.asarray(given, dtype="<f4")
+            array = rows_of(given, name)
             single = array.ndim <= 1
             rows[name] = np.ascontiguousarray(
                 array.reshape(1 if single else len(array), math.prod(array.shape[not single :]))

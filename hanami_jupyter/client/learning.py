@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hanami_jupyter.client import cluster as clusters
 from hanami_jupyter.client import dataset as datasets
 from hanami_jupyter.client import task as tasks
+from hanami_jupyter.client.arrays import refuse_missing
 from hanami_jupyter.client.direct_io import DirectIO
 from hanami_jupyter.client.hanami_exceptions import (
     BadRequestException,
@@ -16,6 +17,7 @@ from hanami_jupyter.client.hanami_exceptions import (
     InvalidDataException,
 )
 from hanami_jupyter.client.transport import Verify, call, plain
+from hanami_jupyter.protocol.spelling import meant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,14 +68,14 @@ def fit(
     Returns
     -------
     pandas.DataFrame
-        By ``epoch``: ``accuracy`` in percent of the test rows (missing without ``test``), ``seconds`` of
-        training.
+        By ``epoch``: ``accuracy`` in percent of the test rows (only with ``test``), ``seconds`` of training.
 
     Raises
     ------
     BadRequestException
-        If it is not clear which column belongs to which hexagon, or (`InvalidDataException`) if the first
-        rows expect an output that is not within 0..1.
+        If it is not clear which column belongs to which hexagon, if a column has another width than the
+        cluster has learned or than the same one of ``test``, or (`InvalidDataException`) if the first rows
+        expect an output that is not within 0..1.
     ConflictException
         If the cluster is in direct mode, as inside ``with session.direct(cluster_uuid)``.
     TaskAbortedException
@@ -88,9 +90,16 @@ def fit(
 
     where = (token, address)
     cluster_uuid, train, test = plain(cluster_uuid), plain(train), plain(test)
-    fed, expected = _links(*where, cluster_uuid, train, inputs, outputs, verify_connection)
-    _check_targets(*where, train, expected, verify_connection)
-    rows = []
+    hexagons = _cluster(*where, cluster_uuid, verify_connection)
+    about = datasets.get_dataset(*where, train, verify_connection)
+    fed, expected = linked(hexagons, about["description"], inputs, outputs)
+    _check_learned(hexagons, (fed, expected), about["description"])
+    if test is not None:
+        tested = datasets.get_dataset(*where, test, verify_connection)["description"]
+        _check_test(about["description"], tested, (*fed.values(), *expected.values()))
+    looked_at = min(int(about["number_of_rows"]), _LOOKED_AT)
+    _check_targets(*where, train, expected.values(), looked_at, verify_connection)
+    rows: list[dict[str, float]] = []
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         task = tasks.create_train_task(
@@ -98,12 +107,12 @@ def fit(
             sources(train, fed), sources(train, expected), 1, verify_connection,
         )  # fmt: skip
         tasks.wait(*where, task["uuid"], cluster_uuid, verify_connection, callback=callback)
-        seconds = time.perf_counter() - start
-        accuracy = float("nan")
+        row = {"epoch": epoch, "seconds": time.perf_counter() - start}
         if test is not None:
-            accuracy = _check(*where, cluster_uuid, test, fed, expected, verify_connection, callback)
-        rows.append((epoch, accuracy, seconds))
-    return pd.DataFrame(rows, columns=["epoch", "accuracy", "seconds"]).set_index("epoch")
+            row["accuracy"] = _check(*where, cluster_uuid, test, fed, expected, verify_connection, callback)
+        rows.append(row)
+    columns = ["epoch", "accuracy", "seconds"] if test is not None else ["epoch", "seconds"]
+    return pd.DataFrame(rows, columns=columns).set_index("epoch")
 
 
 def predict(
@@ -141,10 +150,11 @@ def predict(
     Raises
     ------
     ConflictException
-        If rows are given while the cluster has queued tasks, or a dataset while it is in direct mode.
+        If rows are given while the cluster has queued tasks or a direct connection, or a dataset while it is
+        in direct mode.
     BadRequestException
-        If the rows are not as wide as those the cluster has learned; a cluster on an original server does
-        not tell.
+        If the rows are not as wide as those the cluster has learned (a cluster on an original server does
+        not tell), or (`InvalidDataException`) hold what is no number, or nothing: row and column are named.
 
     Examples
     --------
@@ -160,23 +170,62 @@ def predict(
             rows, _ = io.rows(data, 0)
             known, _ = _widths(answer, cluster_uuid)
             check_widths(known, {name: array.shape[1] for name, array in rows.items()})
+            refuse_missing(data, rows)
             return io.request(data)
-    fed, outputs = _links(token, address, cluster_uuid, data, inputs, None, verify_connection, optional=True)
-    results = list(outputs)
+    hexagons = _cluster(token, address, cluster_uuid, verify_connection)
+    described = datasets.get_dataset(token, address, data, verify_connection)["description"]
+    fed, outputs = linked(hexagons, described, inputs, None, optional=True)
+    check_widths(hexagons[0], {hexagon: _width(described[column]) for hexagon, column in fed.items()})
+    results = {hexagon: hexagon for hexagon in outputs}
     uuid = _request(token, address, cluster_uuid, data, fed, results, verify_connection, callback)
     try:
         found = {
             name: datasets.download_dataset(token, address, uuid, name, verify_connection) for name in results
         }
-        return found if len(found) > 1 else found[results[0]]
+        return found if len(found) > 1 else next(iter(found.values()))
     finally:
         datasets.delete_dataset(token, address, uuid, verify_connection)
 
 
-def _check_targets(token: str, address: str, train: str, expected: Links, verify: Verify) -> None:
+def _width(place: Mapping[str, Any]) -> int:
+    return int(place["column_end"]) - int(place["column_start"])
+
+
+def _check_learned(
+    known: tuple[Widths, Widths], links: tuple[Links, Links], described: Mapping[str, Any]
+) -> None:
+    """Refuse columns of another width than the cluster has learned with: it would begin anew with some."""
+    for word, widths, columns in zip(("input", "output"), known, links, strict=True):
+        for hexagon, column in columns.items():
+            learned, width = widths.get(hexagon, 0), _width(described[column])
+            if learned not in {0, width}:
+                message = (
+                    f"Column '{column}' has {width:,} values a row, but the cluster has learned {word} "
+                    f"'{hexagon}' with {learned:,}. Give it as many, or train a new cluster."
+                )
+                raise BadRequestException(message, method="POST", path="/task/train")
+
+
+def _check_test(train: Mapping[str, Any], test: Mapping[str, Any], columns: Iterable[str]) -> None:
+    """Refuse a test dataset whose columns are not those of the training dataset."""
+    for column in columns:
+        if column not in test:
+            message = f"The test dataset has no column '{column}'. {meant(column, test)}"
+            raise BadRequestException(message)
+        if _width(test[column]) != _width(train[column]):
+            message = (
+                f"Column '{column}' has {_width(test[column]):,} values a row in the test dataset, but "
+                f"{_width(train[column]):,} in the training dataset. Upload both at once: "
+                "upload_data(..., test_size=0.2)."
+            )
+            raise BadRequestException(message)
+
+
+def _check_targets(
+    token: str, address: str, train: str, columns: Iterable[str], rows: int, verify: Verify
+) -> None:
     """Refuse, after a look at the first rows, what no output can learn: whole numbers for classes, say."""
-    rows = min(int(datasets.get_dataset(token, address, train, verify)["number_of_rows"]), _LOOKED_AT)
-    for column in expected.values():
+    for column in columns:
         values = datasets.download_dataset_content(token, address, train, column, rows, 0, verify)
         for row, line in enumerate(values):
             if line.min() < 0 or line.max() > 1:
@@ -197,11 +246,11 @@ def sources(dataset_uuid: str, links: Links) -> list[dict[str, str]]:
 
 
 def _request(
-    token: str, address: str, cluster_uuid: str, dataset_uuid: str, fed: Links, hexagons: Iterable[str],
+    token: str, address: str, cluster_uuid: str, dataset_uuid: str, fed: Links, asked: Links,
     verify: Verify, callback: tasks.Progress | None,
 ) -> str:  # fmt: skip
-    """Run a request, remove its task, and return the uuid of its result."""
-    results = [{"dataset_column": hexagon, "hexagon_name": hexagon} for hexagon in hexagons]
+    """Run a request, remove its task, and return the uuid of its result, its columns named by hexagon."""
+    results = [{"dataset_column": column, "hexagon_name": hexagon} for hexagon, column in asked.items()]
     task = tasks.create_request_task(
         token, address, "request", cluster_uuid, sources(dataset_uuid, fed), results, 1, verify
     )
@@ -219,30 +268,6 @@ def _check(
         return float(datasets.check_mnist_dataset(token, address, result, test, verify)["accuracy"])
     finally:
         datasets.delete_dataset(token, address, result, verify)
-
-
-def _links(
-    token: str,
-    address: str,
-    cluster_uuid: str,
-    dataset_uuid: str,
-    inputs: Links | None,
-    outputs: Links | None,
-    verify: Verify,
-    *,
-    optional: bool = False,
-) -> tuple[Links, Links]:
-    """Return which column belongs to which hexagon; with ``optional``, outputs need no column."""
-    hexagons = _cluster(token, address, cluster_uuid, verify)
-    described = datasets.get_dataset(token, address, dataset_uuid, verify)["description"]
-    links = linked(hexagons, described, inputs, outputs, optional=optional)
-    if optional:
-        spans = {hexagon: described.get(column, {}) for hexagon, column in links[0].items()}
-        check_widths(
-            hexagons[0],
-            {name: span["column_end"] - span["column_start"] for name, span in spans.items() if span},
-        )
-    return links
 
 
 def linked(
@@ -264,15 +289,13 @@ def linked(
     found: list[Links] = []
     for side, given in enumerate((inputs, outputs)):
         word = ("inputs", "outputs")[side]
-        links = dict(given) if given is not None else {}
-        for name in named[side] if given is None else ():
-            links[name] = name if name in columns else columns[side] if pairs else ""
-            if not links[name] and not (optional and side):
-                message = (
-                    f"Hexagon '{name}' has no column of its name in the dataset: {', '.join(columns)}. "
-                    f"Say which: {word}={{'{name}': '{columns[0]}'}}."
-                )
-                raise BadRequestException(message)
+        if given is not None:
+            links = _given(word, named[side], columns, given)
+        else:
+            links = {n: n if n in columns else columns[side] if pairs else "" for n in named[side]}
+        for name, column in links.items():
+            if not column and not (optional and side):
+                raise BadRequestException(_no_column(word, name, columns))
         if not links:
             message = (
                 f"The {word} of the cluster are not known. Say which: {word}={{'hexagon': '{columns[0]}'}}."
@@ -280,6 +303,42 @@ def linked(
             raise BadRequestException(message)
         found.append(links)
     return found[0], found[1]
+
+
+def _given(word: str, hexagons: Sequence[str], columns: Sequence[str], links: Mapping[str, Any]) -> Links:
+    """Return the links that the caller gave, after a look whether all they name is there."""
+    for hexagon, column in links.items():
+        if hexagons and hexagon not in hexagons:
+            message = f"The cluster has no {word[:-1]} '{hexagon}'. {meant(hexagon, hexagons)}"
+            raise BadRequestException(message)
+        if not isinstance(column, str):
+            message = (
+                f"Hexagon '{hexagon}' takes one column of the dataset, not {column!r}. "
+                f"{_joined(hexagon, columns)}"
+            )
+            raise BadRequestException(message)
+        if column not in columns:
+            told = f"The dataset has no column '{column}' for hexagon '{hexagon}'."
+            message = f"{told} {meant(column, columns)}"
+            raise BadRequestException(message)
+    return dict(links)
+
+
+def _no_column(word: str, hexagon: str, columns: Sequence[str]) -> str:
+    listed = ", ".join(columns)
+    told = f"Hexagon '{hexagon}' has no column of its name in the dataset: {listed}."
+    if len(columns) > 2:  # probably a table
+        return f"{told} {_joined(hexagon, columns)}"
+    return f"{told} Say which: {word}={{'{hexagon}': '{columns[0]}'}}."
+
+
+def _joined(hexagon: str, columns: Sequence[str]) -> str:
+    """Return how a hexagon gets several columns of a table."""
+    some = ", ".join(f"'{name}'" for name in columns[:2])
+    return (
+        f"Join columns when you upload the table as a DataFrame: "
+        f"upload_data(name, table, columns={{'{hexagon}': [{some}], …}})."
+    )
 
 
 def _cluster(token: str, address: str, cluster_uuid: str, verify: Verify) -> tuple[Widths, Widths]:

@@ -390,6 +390,8 @@ class _Bar:
         if not now[["current_cycle", "total_number_of_cycles"]].isna().any():
             self._bar.total = int(now["total_number_of_cycles"])
             self._bar.update(int(now["current_cycle"]) - self._bar.n)
+            if self._bar.n == self._bar.total:
+                self._bar.refresh()  # or the last steps, being quick, would not be seen
 
 
 class _Looks:

@@ -7,6 +7,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import socket
 import ssl
 import struct
@@ -299,7 +300,7 @@ def send(
     """Send one request, its values as a mapping; see :func:`call`. ``binary`` returns the body as bytes."""
     answer = exchange(method, path, token, address, verify, values or {})
     if answer.status != 200:
-        raise failure(answer, method, path, (token, *_secrets(values)))
+        raise failure(answer, method, path, (token, *_secrets(values)), values)
     if binary:
         return answer.body
     if not answer.kind.startswith(("text/json", "application/json")):
@@ -329,7 +330,11 @@ def _secrets(values: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 
 def failure(
-    answer: Answer, method: str, path: str, secrets: tuple[str, ...] = ()
+    answer: Answer,
+    method: str,
+    path: str,
+    secrets: tuple[str, ...] = (),
+    values: Mapping[str, Any] | None = None,
 ) -> exceptions.HanamiException:
     """Return the exception for an answer that is not 200."""
     status, text = answer.status, answer.text
@@ -346,7 +351,36 @@ def failure(
     said = " ".join(text[:SHOWN].split()).rstrip(".") or _EMPTY.get(
         status, "The server refuses the request and says no more"
     )
+    if (pattern := _PATTERN.fullmatch(text)) and not isinstance(values, Concealed):
+        said = _in_words(pattern["name"], (values or {}).get(pattern["name"]), pattern["allowed"]) or said
     return kind(f"{said} ({status:03d}, {method} {path}).", status, text, method, path)
+
+
+_PATTERN = re.compile(r"Given item '(?P<name>\w+)' doesn't match with regex \"(?P<allowed>.*)\"")
+_NAMES = re.compile(r"\^\[a-zA-Z\]\[([^\]]*)\]\*\$")
+_ONE_OF = re.compile(r"\^+\(([\w|]+)\)\$+")
+
+
+def _in_words(name: str, value: object, pattern: str) -> str:
+    """Return what a server means whose answer is a regular expression, or an empty text.
+
+    Examples
+    --------
+    >>> _in_words("id", "1x", "^[a-zA-Z][a-zA-Z_0-9@]*$")
+    "'id' is '1x', but has to begin with a letter and to hold nothing but letters, digits, '_', '@'"
+    """
+    if not isinstance(value, str) or name == "token":
+        return ""
+    told = f"'{name}' is '{value[:SHOWN]}', but has to"
+    if "{12}" in pattern:
+        return f"{told} be a uuid: 32 digits 0-9, a-f in five groups, as the lists show it"
+    if found := _ONE_OF.fullmatch(pattern):
+        return f"{told} be {found[1].replace('|', ' or ')}"
+    if found := _NAMES.fullmatch(pattern):
+        marks = re.sub(r"a-zA-Z|0-9|\\", "", found[1])
+        others = "".join(f", '{mark}'" if mark != " " else ", spaces" for mark in marks)
+        return f"{told} begin with a letter and to hold nothing but letters, digits{others}"
+    return ""
 
 
 def exchange(

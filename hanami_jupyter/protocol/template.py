@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from hanami_jupyter.protocol.spelling import nearest
+
 Position = tuple[int, int, int]
 
 BLOCKS = ("version", "settings", "hexagons", "inputs", "outputs")
@@ -310,14 +312,14 @@ class _Reader:
         return token
 
     def _block_here(self) -> str | None:
-        """Return the block that begins here, also where its name lacks an s or has one too many."""
+        """Return the block that begins here, also where its name is misspelt."""
         if self.token.kind != "word" or self.tokens[self.at + 1].text != ":":
             return None
         if self.token.text in BLOCKS:
             return self.token.text
         if self.reading in {"inputs", "outputs"} and self.tokens[self.at + 2].kind == "number":
             return None  # an input or output may be named so
-        return next((name for name in BLOCKS if name.rstrip("s") == self.token.text.rstrip("s")), None)
+        return nearest(self.token.text, BLOCKS)
 
     def _at_block(self) -> bool:
         return self.token.kind == "end" or self._block_here() is not None
@@ -386,7 +388,9 @@ class _Reader:
             key = self._take("word", "a setting, such as 'refractory_time: 1'")
             if key.text not in SETTINGS:
                 shown = _short(key.text)
-                self._note(key, f"Setting '{shown}' is not known. Use one of {', '.join(SETTINGS)}.")
+                close = nearest(key.text, SETTINGS)
+                advice = f"Did you mean '{close}'?" if close else f"Use one of {', '.join(SETTINGS)}."
+                self._note(key, f"Setting '{shown}' is not known. {advice}")
                 self._recover(key.line)
                 return
             self._take("mark", f"':' after '{key.text}'", ":")

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hanami_jupyter import cluster, direct_io
@@ -110,7 +111,7 @@ def test_fit_tells_accuracy_and_time_of_each_epoch(
     assert seen[-1] == 1.0
     tasks = session.task.list_tasks(cluster_uuid)
     assert len(tasks) == 2  # the trainings; requests and their results are taken away
-    assert np.isnan(session.fit(cluster_uuid, dataset_uuid)["accuracy"][1])
+    assert list(session.fit(cluster_uuid, dataset_uuid).columns) == ["seconds"]
 
 
 def test_hexagons_and_columns_of_other_names(session: Session, dataset_uuid: str, template: str) -> None:
@@ -119,8 +120,15 @@ def test_hexagons_and_columns_of_other_names(session: Session, dataset_uuid: str
     assert len(session.fit(uuid, dataset_uuid)) == 1
     assert len(session.fit(uuid, dataset_uuid, inputs={"eye": "picture"}, outputs={"word": "label"})) == 1
     table = session.dataset.upload_csv_files("three columns", b"a,b,c\n1,2,3\n")
-    with pytest.raises(exceptions.BadRequestException, match="Hexagon 'eye' has no column of its name"):
-        session.fit(uuid, table)
+    for options, words in (
+        ({}, r"Hexagon 'eye' has no column of its name.*columns=\{'eye': \['a', 'b'\], …\}"),
+        ({"inputs": {"eye": ["a", "b"]}}, r"'eye' takes one column.*columns=\{'eye': \['a', 'b'\], …\}"),
+        ({"inputs": {"eya": "a"}}, r"no input 'eya'\. Did you mean 'eye'\?"),
+        ({"inputs": {"eye": "a"}, "outputs": {"wrod": "b"}}, r"no output 'wrod'\. Did you mean 'word'\?"),
+        ({"inputs": {"eye": "d"}}, r"no column 'd' for hexagon 'eye'\. There are 'a', 'b', 'c'\."),
+    ):
+        with pytest.raises(exceptions.BadRequestException, match=words):
+            session.fit(uuid, table, **options)
     session.cluster.delete_cluster(uuid)
     session.dataset.delete_dataset(table)
 
@@ -148,6 +156,23 @@ def test_wrong_rows_are_told(session: Session, cluster_uuid: str) -> None:
             io.train({"no such hexagon": np.zeros(3)}, np.zeros(10))
         io.train(np.zeros(784), np.eye(10)[0])  # the connection goes on
         assert io.request(np.zeros((0, 784))).size == 0
+
+
+def test_what_is_no_number_is_named(session: Session, cluster_uuid: str) -> None:
+    table = pd.DataFrame({"width": [1.0, 2.0, np.nan], "species": ["rose", "fern", "moss"]}, index=[5, 6, 7])
+    for rows, words in (
+        (table, r"Column 'species' holds 'rose' in row 5, .* Turn it into numbers"),
+        (table[["width"]], r"Row 7, column 'width' for hexagon 'picture' is missing"),
+        (np.array([[1.0, 2.0], [3.0, np.inf]]), r"Row 1, value 1 for hexagon 'picture' is missing"),
+        ([[1, 2], [3]], r"'picture' are no numbers of one width\. Give an array"),
+    ):
+        with pytest.raises(exceptions.InvalidDataException, match=words):
+            session.predict(cluster_uuid, rows)  # and each time the connection is free at once
+    with session.direct(cluster_uuid) as io:
+        for act in (lambda: session.predict(cluster_uuid, [1.0]), lambda: session.direct(cluster_uuid)):
+            with pytest.raises(exceptions.ConflictException, match="Use its train and request, or leave"):
+                act()
+        assert io.request([1.0]).shape == (0,)
 
 
 def test_an_interrupted_array_leaves_nothing_behind(session: Session, cluster_uuid: str) -> None:
@@ -233,3 +258,22 @@ def test_classes_as_whole_numbers_are_refused_before_a_training(session: Session
     with pytest.raises(exceptions.InvalidDataException, match=r"'label' has the value 2 in row 2"):
         session.fit(cluster_uuid, dataset)
     assert session.task.list_tasks(cluster_uuid).empty
+
+
+def test_columns_of_another_width_are_refused_before_a_training(
+    session: Session, cluster_uuid: str, dataset_uuid: str
+) -> None:
+    images, digits = _digits(30)
+    session.fit(cluster_uuid, dataset_uuid)
+    wide = session.dataset.upload_data("wide", np.zeros((30, 900)), digits)
+    with pytest.raises(exceptions.BadRequestException, match=r"900 values a row, .* 'picture' with 784\."):
+        session.fit(cluster_uuid, wide)
+    few = session.dataset.upload_data("few classes", {"picture": images, "label": np.eye(5)[digits % 5]})
+    with pytest.raises(exceptions.BadRequestException, match=r"'label' has 5 values a row in the test .* 10"):
+        session.fit(cluster_uuid, dataset_uuid, test=few)
+    other = session.dataset.upload_data("another name", {"picture": images, "labels": np.eye(10)[digits]})
+    with pytest.raises(exceptions.BadRequestException, match=r"no column 'label'\. Did you mean 'labels'\?"):
+        session.fit(cluster_uuid, dataset_uuid, test=other)
+    assert len(session.task.list_tasks(cluster_uuid)) == 1
+    for uuid in (wide, few, other):
+        session.dataset.delete_dataset(uuid)

@@ -46,6 +46,7 @@ def test_a_terminal_shows_a_bar_that_vanishes(server, session):
     assert process.returncode == 0
     assert b"cycles/s" in shown
     assert b"(active)" in shown
+    assert b"100%" in shown
     assert shown.rstrip(b"\r").endswith(b" ")  # wiped
 
 

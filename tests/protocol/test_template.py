@@ -88,7 +88,8 @@ def test_reads_everything():
         ("    2,1,1\n", "    2,1\n", (10, 5), "'3' stands where"),
         ("picture: 1", "picture: 4", (13, 5), "is named as input but is not in the list"),
         ("refractory_time: 1", "refractory_time: 0", (4, 22), "must be at least 1"),
-        ("refractory_time: 1", "refractory_tim: 1", (4, 5), "is not known. Use one of neuron_cooldown"),
+        ("refractory_time: 1", "refractory_tim: 1", (4, 5), "is not known. Did you mean 'refractory_time'?"),
+        ("refractory_time: 1", "rest: 1", (4, 5), "is not known. Use one of neuron_cooldown"),
         ("version: 1", "version: 2", (1, 10), "Write 'version: 1'"),
         ("10000000.0", "1e7", (3, 22), "without exponent"),
         ("    picture: 1,1,1\n", "", (14, 1), "At least one input"),
@@ -125,9 +126,15 @@ def test_a_missing_block_is_one_problem():
     ]
 
 
-@pytest.mark.parametrize("block", ["version", "settings", "hexagons", "inputs", "outputs"])
-def test_a_misspelt_block_is_one_problem(block):
-    misspelt = block.removesuffix("s") if block.endswith("s") else f"{block}s"
+@pytest.mark.parametrize(
+    ("block", "misspelt"),
+    [
+        ("version", "versions"), ("settings", "setting"), ("hexagons", "hexagon"), ("inputs", "input"),
+        ("outputs", "output"), ("version", "verison"), ("settings", "setings"), ("hexagons", "hexagns"),
+        ("inputs", "imputs"), ("outputs", "ouptutss"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_block_is_one_problem(block, misspelt):
     with pytest.raises(TemplateError) as caught:
         parse(GOOD.replace(f"{block}:", f"{misspelt}:"))
     assert [problem.message for problem in caught.value.problems] == [

@@ -180,6 +180,11 @@ def _pair(result: DatasetRow, reference: DatasetRow) -> tuple[tuple[int, int], t
     there = {name: column(reference, name) for name in reference.info["description"]}
     for name in result.info["description"]:
         a, b = column(result, name)
+        if name in there and there[name][1] - there[name][0] != b - a:
+            raise bad(
+                f"Column '{name}' has {b - a} values a row in '{result.name}', but"
+                f" {there[name][1] - there[name][0]} in '{reference.name}'."
+            )
         for other in (name, "label", *there):
             if other in there and there[other][1] - there[other][0] == b - a > 0:
                 return (a, b), there[other]

@@ -1,6 +1,8 @@
 // Reads a cluster template in the browser, so that the picture lives while the kernel is busy.
 // The judge is hanami_jupyter/protocol/template.py; both read tests/panels/templates.json.
 
+import { nearest } from "./spelling";
+
 export type Position = [number, number, number];
 export type Kind = "input" | "output";
 type Block = "version" | "settings" | "hexagons" | "inputs" | "outputs";
@@ -130,7 +132,7 @@ class Reader {
     return token;
   }
 
-  /** The block that begins here, also where its name lacks an s or has one too many. */
+  /** The block that begins here, also where its name is misspelt. */
   private blockHere(): Block | undefined {
     const { kind, text } = this.token;
     if (kind !== "word" || this.tokens[this.at + 1]?.text !== ":") return undefined;
@@ -138,8 +140,7 @@ class Reader {
     if (known) return known;
     const ends = this.reading === "inputs" || this.reading === "outputs";
     if (ends && this.tokens[this.at + 2]?.kind === "number") return undefined; // may be named so
-    const bare = text.replace(/s+$/, "");
-    return BLOCKS.find((name) => name.replace(/s+$/, "") === bare);
+    return nearest(text, BLOCKS);
   }
 
   private atBlock(): boolean {
@@ -199,7 +200,9 @@ class Reader {
     const read = () => {
       const key = this.take("word", "a setting, such as 'refractory_time: 1'");
       if (!SETTINGS.includes(key.text)) {
-        this.note(key, `Setting '${key.text}' is not known. Use one of ${SETTINGS.join(", ")}.`);
+        const close = nearest(key.text, SETTINGS);
+        const advice = close ? `Did you mean '${close}'?` : `Use one of ${SETTINGS.join(", ")}.`;
+        this.note(key, `Setting '${key.text}' is not known. ${advice}`);
         this.recover(key.line);
         return null;
       }
