@@ -402,11 +402,14 @@ def dataset_download(context: Context, uuid: str, output: Path, column: str | No
 @click.option(
     "--checkpoint", "saved", type=Reference("checkpoint"), metavar="UUID", help="State to begin with."
 )
-def cluster_create(context: Context, name: str, template: Path | None, saved: str | None) -> Answer:
+@click.option("--host", metavar="UUID", help="Where it shall live; 'auto' takes the least loaded host.")
+def cluster_create(
+    context: Context, name: str, template: Path | None, saved: str | None, host: str | None
+) -> Answer:
     """Create a cluster from a template, from a checkpoint, or from both."""
     text = _template(context, template, needed=saved is None)
     resource = context.session.cluster
-    made = resource.create_cluster(name, text, checkpoint_uuid=saved)
+    made = resource.create_cluster(name, text, checkpoint_uuid=saved, host=host)
     return _one(resource.get_cluster(made["uuid"]) if context.json else made, OWNED)
 
 

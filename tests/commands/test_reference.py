@@ -405,7 +405,10 @@ def test_cluster_task_and_checkpoint(run, session, files, template, tmp_path):  
     assert lines[1] == "|                 UUID                 | TYPE |"
     assert all(matches(line, "| <uuid> | cpu  |") for line in lines[3:-1])
     assert raw == rest(session, "GET", "/host/all")
-    host = value["uuid"].iloc[0]
+    host = value["uuid"].iloc[-1]
+    placed = run.shell(f"-j cluster create -t ./cluster_template --host {host} cli_test_placed")
+    assert json.loads(placed)["host_uuid"] == host
+    run.shell("cluster delete cli_test_placed")
     assert matches(run.shell(f"cluster switch-host --host {host} {uuid}"), CLUSTER)
 
     assert run.shell(f"checkpoint delete {uuid_of(saved)}") == (
