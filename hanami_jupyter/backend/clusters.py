@@ -19,7 +19,7 @@ from hanami_jupyter.protocol.template import parse
 
 from . import files, hosts
 from .errors import RefusalError, bad, conflict, damaged, disk_full, missing, sentence
-from .hosts import Column, DirectSession, Engine, Host, LostError, Progress
+from .hosts import Column, DirectSession, Engine, Host, Job, LostError, Progress
 from .readers import describe, names_of
 from .store import Caller, ClusterRow, Store, TaskRow
 
@@ -419,42 +419,30 @@ class Clusters:
         with suppress(sqlite3.Error):  # a full disk takes the log too
             self.store.error(task.plan["owner"][0], "task", task.kind, task.uuid, message)
 
-    def _columns(self, entries: Mapping[str, Sequence[Any]]) -> dict[str, Column]:
-        """Return the columns of a plan by hexagon."""
-        return {
-            name: Column(files.matrix_file(self._datasets, dataset), start, end)
-            for name, (dataset, start, end) in entries.items()
-        }
+    def _job(self, task: TaskRow) -> Job:
+        """Return what a host has to compute for a task."""
+        inputs, outputs = (
+            {
+                name: Column(files.matrix_file(self._datasets, dataset), start, end)
+                for name, (dataset, start, end) in task.plan.get(side, {}).items()
+            }
+            for side in ("inputs", "outputs")
+        )
+        results = tuple((column, hexagon) for column, hexagon in task.plan.get("results", ()))
+        return Job(inputs, outputs, results, task.plan["time_length"], task.total)
 
     def _do_train(self, host: Host, runtime: Runtime, running: Running, task: TaskRow) -> None:
-        plan = task.plan
-        host.train(
-            runtime.uuid,
-            self._columns(plan["inputs"]),
-            self._columns(plan["outputs"]),
-            time_length=plan["time_length"],
-            cycles=task.total,
-            progress=running.progress,
-        )
+        host.train(runtime.uuid, self._job(task), running.progress)
         if not self._closing:
             self._keep(runtime, host)
 
     def _do_request(self, host: Host, runtime: Runtime, running: Running, task: TaskRow) -> None:
-        plan = task.plan
         target = self._datasets / f"{task.uuid}.npy"
-        widths = host.request(
-            runtime.uuid,
-            self._columns(plan["inputs"]),
-            [(column, hexagon) for column, hexagon in plan["results"]],
-            time_length=plan["time_length"],
-            cycles=task.total,
-            progress=running.progress,
-            target=target,
-        )
+        widths = host.request(runtime.uuid, self._job(task), running.progress, target)
         try:
             info = describe(widths, task.total)
             self.store.add_dataset(
-                task.uuid, task.name, plan["owner"], kind="result", info=info, complete=True
+                task.uuid, task.name, task.plan["owner"], kind="result", info=info, complete=True
             )
         except BaseException:
             target.unlink(missing_ok=True)

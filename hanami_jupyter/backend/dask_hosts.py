@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,8 +25,8 @@ from hanami_jupyter._version import __version__
 from . import files, residents
 from .clusters import Clusters
 from .config import ConfigError
-from .hosts import AbortedError, Buffers, Column, DirectSession, LostError, Progress
-from .residents import PIECE, Identity, Job, Resident
+from .hosts import AbortedError, Buffers, Column, DirectSession, Job, LostError, Progress
+from .residents import PIECE, Identity, Resident
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,11 @@ class Workers:
             raise ConfigError(
                 f"No Dask scheduler answers at '{self.address}'. Start one with 'dask scheduler', or leave"
                 " --dask out."
+            ) from error
+        except TypeError as error:  # so Dask says that it has no certificates
+            raise ConfigError(
+                f"The Dask scheduler at '{self.address}' wants TLS, and no certificates are set. Name them in"
+                " Dask's configuration (distributed.comm.tls), or call hanami.local(dask=client)."
             ) from error
 
     def _connect(self) -> None:
@@ -307,37 +313,13 @@ class DaskHost:
 
     # -- jobs
 
-    def train(
-        self,
-        cluster: str,
-        inputs: Mapping[str, Column],
-        outputs: Mapping[str, Column],
-        *,
-        time_length: int,
-        cycles: int,
-        progress: Progress,
-    ) -> None:
+    def train(self, cluster: str, job: Job, progress: Progress) -> None:
         """Train on rows that the worker has."""
-        job = Job(
-            self._brought(cluster, inputs, progress), self._brought(cluster, outputs, progress), (),
-            time_length, cycles,
-        )  # fmt: skip
         self._run(cluster, job, progress)
 
-    def request(
-        self,
-        cluster: str,
-        inputs: Mapping[str, Column],
-        results: Sequence[tuple[str, str]],
-        *,
-        time_length: int,
-        cycles: int,
-        progress: Progress,
-        target: Path,
-    ) -> Mapping[str, int]:
-        """Let the worker write the outputs into a file, and fetch it."""
-        given = self._brought(cluster, inputs, progress)
-        widths = self._run(cluster, Job(given, {}, tuple(results), time_length, cycles), progress)
+    def request(self, cluster: str, job: Job, progress: Progress, target: Path) -> Mapping[str, int]:
+        """Let the worker write the results into a file, and fetch it."""
+        widths = self._run(cluster, job, progress)
         with files.aside(target) as file:
             while piece := self._call(cluster, "read", file.tell()):
                 if progress.aborted:
@@ -347,7 +329,9 @@ class DaskHost:
         return widths or {}
 
     def _run(self, cluster: str, job: Job, progress: Progress) -> Mapping[str, int] | None:
-        """Run a job to its end, and keep the snapshots it leaves."""
+        """Bring the rows of a job, run it to its end, and keep the snapshots it leaves."""
+        inputs, outputs = (self._brought(cluster, columns, progress) for columns in (job.inputs, job.outputs))
+        job = replace(job, inputs=inputs, outputs=outputs)
         if progress.aborted:
             raise AbortedError
         with self._workers.job():

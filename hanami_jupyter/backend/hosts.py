@@ -61,6 +61,29 @@ class Column:
         return matrix
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a task computes: a training with its outputs, or a request with the results to write.
+
+    ``inputs`` and ``outputs`` are columns by hexagon; ``results`` are pairs of column and output.
+    """
+
+    inputs: Mapping[str, Column]
+    outputs: Mapping[str, Column]
+    results: Sequence[tuple[str, str]]
+    time_length: int
+    cycles: int
+
+    def given(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the inputs, memory-mapped: with the rows that come before the first cycle."""
+        rows = self.cycles + self.time_length - 1
+        return {name: column.open(rows) for name, column in self.inputs.items()}
+
+    def expected(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the outputs, memory-mapped."""
+        return {name: column.open(self.cycles) for name, column in self.outputs.items()}
+
+
 class DirectSession(Protocol):
     """Direct messages to one cluster: buffers to fill, cycles to run."""
 
@@ -116,32 +139,13 @@ class Host(Protocol):
     def info(self, cluster: str) -> Mapping[str, Any]:
         """Return template, seed, inputs, outputs and what has grown."""
 
-    def train(
-        self,
-        cluster: str,
-        inputs: Mapping[str, Column],
-        outputs: Mapping[str, Column],
-        *,
-        time_length: int,
-        cycles: int,
-        progress: Progress,
-    ) -> None:
+    def train(self, cluster: str, job: Job, progress: Progress) -> None:
         """Train; ``progress`` tells how far it is and can end it."""
 
-    def request(
-        self,
-        cluster: str,
-        inputs: Mapping[str, Column],
-        results: Sequence[tuple[str, str]],
-        *,
-        time_length: int,
-        cycles: int,
-        progress: Progress,
-        target: Path,
-    ) -> Mapping[str, int]:
-        """Write the outputs as columns of a matrix file; return their widths by column name.
+    def request(self, cluster: str, job: Job, progress: Progress, target: Path) -> Mapping[str, int]:
+        """Write the results as columns of a matrix file; return their widths by column name.
 
-        ``results`` are pairs of column and output. Nothing is written when it is aborted.
+        Nothing is written when it is aborted.
         """
 
     def direct(self, cluster: str) -> DirectSession:
@@ -234,47 +238,13 @@ class LocalHost:
         """Return template, seed, inputs, outputs and what has grown."""
         return engine_info(self._clusters[cluster])
 
-    def train(
-        self,
-        cluster: str,
-        inputs: Mapping[str, Column],
-        outputs: Mapping[str, Column],
-        *,
-        time_length: int,
-        cycles: int,
-        progress: Progress,
-    ) -> None:
+    def train(self, cluster: str, job: Job, progress: Progress) -> None:
         """Train on memory-mapped rows."""
-        train(
-            self._clusters[cluster],
-            inputs,
-            outputs,
-            time_length=time_length,
-            cycles=cycles,
-            progress=progress,
-        )
+        train(self._clusters[cluster], job, progress)
 
-    def request(
-        self,
-        cluster: str,
-        inputs: Mapping[str, Column],
-        results: Sequence[tuple[str, str]],
-        *,
-        time_length: int,
-        cycles: int,
-        progress: Progress,
-        target: Path,
-    ) -> Mapping[str, int]:
-        """Write the outputs into a memory-mapped matrix file."""
-        return request(
-            self._clusters[cluster],
-            inputs,
-            results,
-            time_length=time_length,
-            cycles=cycles,
-            progress=progress,
-            target=target,
-        )
+    def request(self, cluster: str, job: Job, progress: Progress, target: Path) -> Mapping[str, int]:
+        """Write the results into a memory-mapped matrix file."""
+        return request(self._clusters[cluster], job, progress, target)
 
     def direct(self, cluster: str) -> DirectSession:
         """Begin an exchange of direct messages."""
@@ -302,52 +272,29 @@ class LostError(RefusalError):
         super().__init__(503, message)
 
 
-def train(
-    cluster: Cluster,
-    inputs: Mapping[str, Column],
-    outputs: Mapping[str, Column],
-    *,
-    time_length: int,
-    cycles: int,
-    progress: Progress,
-) -> None:
+def train(cluster: Cluster, job: Job, progress: Progress) -> None:
     """Train a cluster of this process on memory-mapped rows."""
-    rows = cycles + time_length - 1
-    cluster.train(
-        {name: column.open(rows) for name, column in inputs.items()},
-        {name: column.open(cycles) for name, column in outputs.items()},
-        time_length=time_length,
-        control=_control(progress),
-    )
+    given, control = job.given(), _control(progress)
+    cluster.train(given, job.expected(), time_length=job.time_length, control=control)
 
 
-def request(
-    cluster: Cluster,
-    inputs: Mapping[str, Column],
-    results: Sequence[tuple[str, str]],
-    *,
-    time_length: int,
-    cycles: int,
-    progress: Progress,
-    target: Path,
-) -> Mapping[str, int]:
-    """Write the outputs of a cluster of this process into a memory-mapped matrix file."""
+def request(cluster: Cluster, job: Job, progress: Progress, target: Path) -> Mapping[str, int]:
+    """Write the results of a cluster of this process into a memory-mapped matrix file."""
     known = cluster.outputs
-    for _, output in results:
+    for _, output in job.results:
         if output not in known:
             raise ValueError(f"There is no output '{output}'. The cluster has: {', '.join(known)}.")
-    widths = {column: known[output] for column, output in results}
-    rows = cycles + time_length - 1
-    given = {name: column.open(rows) for name, column in inputs.items()}
-    with files.new_matrix(target, cycles, sum(widths.values())) as matrix:
+    widths = {column: known[output] for column, output in job.results}
+    given = job.given()
+    with files.new_matrix(target, job.cycles, sum(widths.values())) as matrix:
         places: dict[str, list[npt.NDArray[np.float32]]] = {}
         start = 0
-        for width, output in zip(widths.values(), dict(results).values(), strict=True):
+        for width, output in zip(widths.values(), dict(job.results).values(), strict=True):
             places.setdefault(output, []).append(matrix[:, start : start + width])
             start += width
         if given and places:
             out = {output: slices[0] for output, slices in places.items()}
-            cluster.request(given, time_length=time_length, control=_control(progress), out=out)
+            cluster.request(given, time_length=job.time_length, control=_control(progress), out=out)
         for first, *others in places.values():
             for other in others:
                 other[:] = first

@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from distributed import get_worker
 from hanami_jupyter._version import __version__
 
 from . import hosts
-from .hosts import Column
+from .hosts import Job
 
 if TYPE_CHECKING:
     from hanami_jupyter.engine import Cluster, Single
@@ -31,17 +31,6 @@ R = TypeVar("R")
 Row = Mapping[str, npt.NDArray[np.float32]]
 PIECE = 4 << 20  # bytes of a file that travel at once
 _ENDS = 1 << 20  # bytes at both ends of a file that its mark covers
-
-
-@dataclass(frozen=True)
-class Job:
-    """A training, or a request if there are results to write."""
-
-    inputs: Mapping[str, Column]
-    outputs: Mapping[str, Column]
-    results: Sequence[tuple[str, str]]
-    time_length: int
-    cycles: int
 
 
 @dataclass(frozen=True)
@@ -202,15 +191,9 @@ class Resident:
         self._work = asyncio.ensure_future(_aside(self._perform, job, self._pulse))
 
     def _perform(self, job: Job, pulse: Pulse) -> Mapping[str, int] | None:
-        timing: dict[str, Any] = {
-            "time_length": job.time_length,
-            "cycles": job.cycles,
-            "progress": pulse,
-        }
         if job.results:
-            target = self._result
-            return hosts.request(self._cluster, job.inputs, job.results, target=target, **timing)
-        hosts.train(self._cluster, job.inputs, job.outputs, **timing)
+            return hosts.request(self._cluster, job, pulse, self._result)
+        hosts.train(self._cluster, job, pulse)
         return None
 
     async def look(self, seconds: float, *, abort: bool) -> Look:
