@@ -318,6 +318,7 @@ class Session:
         inputs: Mapping[str, str] | None = None,
         outputs: Mapping[str, str] | None = None,
         parallel: int | None = None,
+        history: bool = False,
         replace: bool = False,
         keep: bool | int = True,
         progress: Progress | bool = True,
@@ -344,6 +345,8 @@ class Session:
         parallel : int, optional
             Networks at once at most; by default as many as all hosts have cores. With 0 nothing is trained:
             the table tells what an earlier call has finished.
+        history : bool
+            Whether each network is tested after every pass, not only after the last.
         replace : bool
             Whether networks that an earlier call trained are deleted and trained anew.
         keep : bool or int
@@ -358,7 +361,8 @@ class Session:
             A row for each network: ``template``; the parameters of a grid; ``hexagons``, ``seed``; ``state``
             (finished, failed, or stopped where nothing was to be trained); ``epochs`` done; ``accuracy`` in
             percent after the last; ``seconds`` of training; ``blocks``, ``sections``, ``synapses``,
-            ``memory_bytes``; ``uuid`` of the cluster, missing if it was not kept; ``reason`` of a failure.
+            ``memory_bytes``; ``uuid`` of the cluster, missing if it was not kept; ``reason`` of a failure;
+            with ``history`` the ``accuracies`` after each pass, NaN for passes of an earlier call.
 
         Raises
         ------
@@ -379,7 +383,7 @@ class Session:
         from hanami_jupyter import sweeps  # noqa: PLC0415 - importing the package stays cheap
 
         return sweeps.sweep(
-            self, templates, sweeps.Plan(train, test, epochs, inputs, outputs),
+            self, templates, sweeps.Plan(train, test, epochs, inputs, outputs, history),
             seeds=seeds, parallel=parallel, replace=replace, keep=keep, progress=progress,
         )  # fmt: skip
 

@@ -71,6 +71,8 @@ class Network:
         What is done of all passes, 0 to 1.
     accuracy : float
         Percent of the test rows right after the last pass; NaN where not tested.
+    accuracies : dict of int to float
+        The same by pass, where it was tested.
     seconds : float
         How long it trained.
     sizes : dict of str to int
@@ -95,6 +97,7 @@ class Network:
     sizes: dict[str, int] = field(default_factory=dict)
     cluster: str | None = None
     reason: str = ""
+    accuracies: dict[int, float] = field(default_factory=dict)
     attempts: int = 0
     links: tuple[Links, Links] = ({}, {})
 
@@ -113,7 +116,7 @@ Progress = Callable[[Sequence[Network]], object]
 
 @dataclass
 class _Step:
-    """A task that was queued for a network: the training of an epoch, or with None the test at the end."""
+    """A task that was queued for a network: the training of an epoch, or with None a test."""
 
     epoch: int | None
     uuid: str
@@ -131,13 +134,14 @@ class _Work:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep does with each network: datasets, passes, and the columns as ``fit`` takes them."""
+    """What a sweep does with each network: datasets, passes, tests, and the columns as ``fit`` takes them."""
 
     train: str
     test: str | None
     epochs: int
     inputs: Links | None = None
     outputs: Links | None = None
+    history: bool = False
 
 
 def sweep(
@@ -161,7 +165,11 @@ def sweep(
     running.run()
     if parallel != 0:
         running.clean(keep)
-    return table(networks, getattr(templates, "parameters", {}))
+    found = table(networks, getattr(templates, "parameters", {}))
+    if plan.history:
+        passes = range(1, plan.epochs + 1)
+        found["accuracies"] = [[network.accuracies.get(n, math.nan) for n in passes] for network in networks]
+    return found
 
 
 def planned(
@@ -324,6 +332,7 @@ class Sweep:
             self._outdated.add(network.mark)  # half a pass is no result: from the beginning
             if network.attempts < ATTEMPTS:
                 network.state, network.epoch, network.share, network.seconds = "waiting", 0, 0.0, 0.0
+                network.accuracy, network.accuracies = math.nan, {}
                 self._waiting.appendleft(network)
             else:
                 network.fail(str(error))
@@ -412,17 +421,26 @@ class Sweep:
                 work.steps.append(step)
 
     def _queue(self, work: _Work) -> None:
-        """Queue all that is left to do for a network: the epochs that lack, and the test."""
+        """Queue all that is left to do for a network: the epochs that lack, and the tests."""
         network, task, cluster = work.network, self._session.task, work.network.cluster
         fed, expected = network.links
         learned = sources(self._plan.train, fed), sources(self._plan.train, expected)
         for epoch in range(network.epoch + len(work.steps) + 1, network.epochs + 1):
             made = task.create_train_task(f"epoch {epoch} of {network.epochs}", cluster, *learned)
             work.steps.append(_Step(epoch, str(made["uuid"])))
-        if self._plan.test is not None:
-            results = [{"dataset_column": name, "hexagon_name": name} for name in expected]
-            made = task.create_request_task(_TEST, cluster, sources(self._plan.test, fed), results)
-            work.steps.append(_Step(None, str(made["uuid"])))
+            if self._plan.history and epoch < network.epochs:
+                self._queue_test(work)
+        self._queue_test(work)
+
+    def _queue_test(self, work: _Work) -> None:
+        """Queue a test of what a network has learned by then, if it is to be tested."""
+        if self._plan.test is None:
+            return
+        fed, expected = work.network.links
+        results = [{"dataset_column": name, "hexagon_name": name} for name in expected]
+        asked = sources(self._plan.test, fed)
+        made = self._session.task.create_request_task(_TEST, work.network.cluster, asked, results)
+        work.steps.append(_Step(None, str(made["uuid"])))
 
     def _follow(self, work: _Work) -> None:
         """Look at the task of a network that is at work, and at the next ones, until one is not done."""
@@ -435,10 +453,13 @@ class Sweep:
                     network.share = (step.epoch - 1 + float(task["percentage_finished"])) / network.epochs
                 work.due = time.monotonic() + self._pause(work, task)
                 return
-            if step.epoch is None:
+            if step.epoch is not None:
+                network.epoch, network.share = step.epoch, step.epoch / network.epochs
+                network.seconds += duration(task) or 0.0
+            elif len(work.steps) > 1:
+                self._check(network, step)
+            else:
                 break
-            network.epoch, network.share = step.epoch, step.epoch / network.epochs
-            network.seconds += duration(task) or 0.0
             work.steps.popleft()
         self._running.remove(work)
         self._ended.append(work)  # its core is free: the next network goes first
@@ -461,14 +482,18 @@ class Sweep:
         """Note how good a network has become, and how large."""
         network, session = work.network, self._session
         if work.steps:
-            check = session.dataset.check_mnist_dataset(work.steps[0].uuid, self._plan.test)
-            network.accuracy = float(check["accuracy"])
-            self._remove_test(network, work.steps[0])
+            self._check(network, work.steps[0])
         about = session.cluster.get_cluster(network.cluster)
         found = {name: about.get(there) for name, there in SIZES.items()}
         network.sizes = {name: value for name, value in found.items() if isinstance(value, int)}
         network.state, network.share = "finished", 1.0
         self._ended.remove(work)
+
+    def _check(self, network: Network, step: _Step) -> None:
+        """Note what a test has found."""
+        check = self._session.dataset.check_mnist_dataset(step.uuid, self._plan.test)
+        network.accuracy = network.accuracies[network.epoch] = float(check["accuracy"])
+        self._remove_test(network, step)
 
     def _remove_test(self, network: Network, step: _Step) -> None:
         with suppress(exceptions.NotFoundException):

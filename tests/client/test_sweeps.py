@@ -99,6 +99,20 @@ def test_the_same_as_one_after_another_and_the_same_again(session: Session, data
         assert session.fit(alone["uuid"], data[0], 2, test=data[1])["accuracy"].iloc[-1] == accuracy
 
 
+def test_the_accuracy_after_each_pass(session: Session, data: tuple[str, str]) -> None:
+    before = datasets(session)
+    table = session.sweep(FEW, *data, epochs=3, history=True, progress=False)
+    for row in table.itertuples():
+        alone = session.cluster.create_cluster("alone", FEW[row.template], replace=True)
+        fitted = session.fit(alone["uuid"], data[0], 3, test=data[1])
+        assert row.accuracies == fitted["accuracy"].to_list()
+        assert len(session.task.list_tasks(row.uuid)) == 3  # the tests are taken away
+    assert datasets(session) == before
+    again = session.sweep(FEW, *data, epochs=3, history=True, progress=False)
+    assert again["accuracy"].equals(table["accuracy"])
+    assert [[math.isnan(value) for value in row] for row in again["accuracies"]] == [[True, True, False]] * 2
+
+
 def test_a_second_call_finds_what_is_there(session: Session, data: tuple[str, str]) -> None:
     first = session.sweep(FEW, *data, progress=False)
     again = session.sweep(dict(reversed(FEW.items())), *data, progress=False)
