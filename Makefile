@@ -25,9 +25,12 @@ test: $(VENV)/.test $(OLDER) $(BUNDLES)
 bench: $(VENV)/.test $(BUNDLES)
 	@for script in bench/engine.py bench/client.py bench/commands.py bench/dask_hosts.py bench/tables.py bench/sweep.py; do $(BIN)/python $$script || exit 1; done
 	@$(BIN)/python -m bench.panels
+	@$(BIN)/python -m bench.load
 
-# COUNT=100000 SECONDS=1800 are its defaults; writes docs/soak.md
+# COUNT=100000 SECONDS=1800 are its defaults; writes docs/soak.md. Without Atheris bytes change at random.
 soak: $(VENV)/.test
+	@$(PIP) "atheris>=2.3" 2>/dev/null || true
+	@$(BIN)/python -m tests.hostile.fuzz
 	@$(BIN)/python -m tests.hostile.soak $(if $(COUNT),--count $(COUNT)) $(if $(SECONDS),--seconds $(SECONDS))
 
 audit: $(VENV)/.test

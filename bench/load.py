@@ -23,6 +23,7 @@ from hanami_jupyter.protocol.hanami_messages_pb2 import FileUpload_Message
 from tests.backend.conftest import Answer, Backend, Client, digits, idx, running, until
 
 CLIENTS, CLUSTERS, UPLOADS = 16, 4, 4
+QUEUED = 200  # trainings of each cluster
 PAUSE = 0.05  # seconds between two looks of a client at its task
 SHARE = 0.99  # percentile
 GIGABYTE = 1 << 30
@@ -31,13 +32,12 @@ GIGABYTE = 1 << 30
 class Watchers:
     """Clients that look at a task again and again, as panels do."""
 
-    def __init__(self, admin: Client, places: list[tuple[str, str]]) -> None:
+    def __init__(self, admin: Client, places: list[tuple[str, str]], number: int) -> None:
         self.waits: list[float] = []
         self.failed: list[str] = []
         self._end = threading.Event()
         self._threads = [
-            threading.Thread(target=self._look, args=(admin, *places[n % len(places)]))
-            for n in range(CLIENTS)
+            threading.Thread(target=self._look, args=(admin, *places[n % len(places)])) for n in range(number)
         ]
 
     def _look(self, admin: Client, cluster: str, task: str) -> None:
@@ -88,16 +88,24 @@ def abort(admin: Client, cluster: str) -> bool:
     return False
 
 
-def crowd(admin: Client, seconds: float) -> dict[str, float]:
+def crowd(
+    admin: Client,
+    seconds: float,
+    *,
+    clients: int = CLIENTS,
+    clusters: int = CLUSTERS,
+    uploads: int = UPLOADS,
+    rows: int = 60_000,
+) -> dict[str, float]:
     """Return how much slower a task is looked at while clusters train and files come in."""
-    data = admin.mnist(60_000, "crowd")
-    clusters = [admin.cluster(f"crowd_{n}") for n in range(CLUSTERS)]
-    idle = [(cluster, admin.train(cluster, admin.mnist(10, "a few"))) for cluster in clusters]
+    data = admin.mnist(rows, "crowd")
+    crowded = [admin.cluster(f"crowd_{n}") for n in range(clusters)]
+    idle = [(cluster, admin.train(cluster, admin.mnist(10, "a few"))) for cluster in crowded]
     for cluster, task in idle:
         admin.wait(cluster, task)
-    with Watchers(admin, idle) as quiet:
+    with Watchers(admin, idle, clients) as quiet:
         time.sleep(seconds)
-    tasks = [(cluster, admin.train(cluster, data)) for cluster in clusters for _ in range(200)]
+    tasks = [(cluster, admin.train(cluster, data)) for cluster in crowded for _ in range(QUEUED)]
     end, uploaded = threading.Event(), []
 
     def upload(files: tuple[bytes, bytes]) -> None:
@@ -107,16 +115,16 @@ def crowd(admin: Client, seconds: float) -> dict[str, float]:
             uploaded.append(answer.status)
             client.delete("/dataset", uuid=answer.json["uuid"])
 
-    files = idx(*digits(20_000))
-    threads = [threading.Thread(target=upload, args=(files,)) for _ in range(UPLOADS)]
+    files = idx(*digits(rows // 3))
+    threads = [threading.Thread(target=upload, args=(files,)) for _ in range(uploads)]
     for thread in threads:
         thread.start()
-    with Watchers(admin, tasks[::200]) as busy:
+    with Watchers(admin, tasks[::QUEUED], clients) as busy:
         time.sleep(seconds)
     end.set()
     for thread in threads:
         thread.join()
-    aborted = [abort(admin, cluster) for cluster in clusters]
+    aborted = [abort(admin, cluster) for cluster in crowded]
     assert not quiet.failed + busy.failed, (quiet.failed + busy.failed)[0]
     assert set(uploaded) == {200}, uploaded
     assert all(aborted), "an abort took no effect"

@@ -20,7 +20,7 @@ from hanami_jupyter.protocol.endpoints import BASE, BY_KEY, MAX_BODY, TOKEN_HEAD
 
 from . import websockets
 from .config import is_loopback
-from .errors import RefusalError, bad, disk_full, sentence
+from .errors import RefusalError, bad, explained, sentence
 from .routes import HANDLERS, SLOW, accounts, data, system, text_json, work  # noqa: F401 - they register their handlers
 from .service import Service
 from .store import Caller
@@ -175,8 +175,7 @@ class App:
     async def _failed(self, exchange: Exchange, error: Exception) -> Response:
         """Note an error that is not the caller's, and answer 500."""
         message = sentence(error)
-        told = isinstance(error, RefusalError) or disk_full(error)
-        log.error(message, exc_info=None if told else error, extra={"path": exchange.path})
+        log.error(message, exc_info=None if explained(error) else error, extra={"path": exchange.path})
         shown = {
             name: value if len(str(value)) <= MAX_SHOWN else "..."
             for name, value in (exchange.values or {}).items()

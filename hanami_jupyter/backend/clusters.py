@@ -18,7 +18,7 @@ from typing import Any
 from hanami_jupyter.protocol.template import parse
 
 from . import files, hosts
-from .errors import RefusalError, bad, conflict, damaged, disk_full, missing, sentence
+from .errors import RefusalError, bad, conflict, damaged, disk_full, explained, missing, sentence
 from .hosts import Column, DirectSession, Engine, Host, Job, LostError, Progress
 from .readers import describe, names_of
 from .store import Caller, ClusterRow, Store, TaskRow
@@ -412,10 +412,8 @@ class Clusters:
             self._unwritten.pop(name, None)  # another worker may have written it too
 
     def _report(self, task: TaskRow, failure: Exception, message: str) -> None:
-        expected = isinstance(failure, (ValueError, RefusalError)) or disk_full(failure)
-        log.error(
-            "Task failed: %s", message, exc_info=None if expected else failure, extra={"task": task.uuid}
-        )
+        cause = None if explained(failure) else failure
+        log.error("Task failed: %s", message, exc_info=cause, extra={"task": task.uuid})
         with suppress(sqlite3.Error):  # a full disk takes the log too
             self.store.error(task.plan["owner"][0], "task", task.kind, task.uuid, message)
 

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class RefusalError(Exception):
@@ -58,8 +59,13 @@ def disk_full(error: BaseException) -> bool:
 
 def _read_only(error: BaseException) -> bool:
     if isinstance(error, OSError):
-        return error.errno == errno.EROFS
+        return error.errno in _CLOSED
     return isinstance(error, sqlite3.OperationalError) and "readonly" in str(error)
+
+
+def explained(error: BaseException) -> bool:
+    """Tell whether `sentence` says all there is to say, so that a log needs no traceback."""
+    return isinstance(error, (RefusalError, ValueError)) or disk_full(error) or _read_only(error)
 
 
 def sentence(error: Exception) -> str:

@@ -64,7 +64,7 @@ def parse(text: str) -> dict[tuple[str, str], frozenset[str]]:
             endpoint = stripped.rstrip(":")
         else:
             raise ConfigError(
-                f"Line {number} of the policy file is '{stripped}'. Write an endpoint, such as"
+                f"Line {number} of the policy file is {stripped[:80]!r}. Write an endpoint, such as"
                 " 'v1.0alpha/cluster', or below one a rule, such as '- GET: admin, member'."
             )
     return policy
@@ -76,5 +76,5 @@ def load(path: Path | None) -> Policy:
         return built_in()
     try:
         return parse(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # no text, or no path
         raise ConfigError(f"The policy file '{path}' cannot be read.") from None

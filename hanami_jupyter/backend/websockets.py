@@ -15,7 +15,7 @@ from typing import Any
 from starlette.types import Receive, Send
 
 from . import direct
-from .errors import RefusalError, disk_full, sentence
+from .errors import RefusalError, explained, sentence
 from .http_protocol import framed
 from .service import Service
 from .store import Caller
@@ -110,7 +110,7 @@ async def serve(service: Service, receive: Receive, send: Send) -> None:
     except (ClosedError, OSError):
         pass
     except Exception as error:
-        log.error("Websocket failed: %s", sentence(error), exc_info=None if disk_full(error) else error)
+        log.error("Websocket failed: %s", sentence(error), exc_info=None if explained(error) else error)
         await socket.close(sentence(error))
 
 
@@ -209,7 +209,10 @@ async def _upload(service: Service, caller: Caller, uuid: str, socket: Socket) -
     row = await run(None, service.store.upload, uuid, caller)
     if row is None:
         raise RefusalError(404, f"Tempfile with UUID '{uuid}' not found")
-    file = await run(None, service.uploads.open, row)
+    try:
+        file = await run(None, service.uploads.open, row)
+    except OSError as error:
+        raise RefusalError(500, sentence(error)) from None
     syncing: set[asyncio.Future[None]] = set()
     try:
         while True:

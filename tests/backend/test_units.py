@@ -83,11 +83,22 @@ def test_the_built_in_policy_is_what_its_text_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["- GET: admin", "v1.0alpha/cluster\n- PATCH: admin", "a b\n", "x\n- GET admin"]
+    "text",
+    ["- GET: admin", "v1.0alpha/cluster\n- PATCH: admin", "a b\n", "x\n- GET admin", "!" * 10**6, "\x1b[2J"],
 )
 def test_policies_that_are_wrong(text: str) -> None:
-    with pytest.raises(ConfigError, match="Line"):
+    with pytest.raises(ConfigError, match="Line") as caught:
         policy.parse(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"v1.0alpha/cluster\n- GET: \xe9\n"])
+def test_policies_that_are_no_text(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "policy").write_bytes(data)
+    for path in (tmp_path / "policy", tmp_path / "none", tmp_path, Path("a\0b")):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            policy.load(path)
 
 
 def test_settings() -> None:

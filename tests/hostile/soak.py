@@ -34,7 +34,7 @@ class Look:
 
     done: int
     seconds: float
-    rss: float
+    memory: float  # in MB, of its own: pages of files come and go as the system likes
     threads: int
     files: int
 
@@ -92,7 +92,8 @@ def probe(world: World, tally: Tally, end: threading.Event) -> None:
 def look(process: psutil.Process, tally: Tally, began: float) -> None:
     """Note the size of the server's process."""
     with process.oneshot():
-        memory, threads, files = process.memory_info().rss / 2**20, process.num_threads(), process.num_fds()
+        info, threads, files = process.memory_info(), process.num_threads(), process.num_fds()
+    memory = (info.rss - info.shared) / 2**20
     tally.looks.append(Look(tally.done, time.monotonic() - began, memory, threads, files))
 
 
@@ -138,7 +139,7 @@ def quarters(tally: Tally) -> tuple[list[Look], list[Look]]:
 def slope(tally: Tally) -> float:
     """Return how many MB the process has grown for each 100,000 requests of the last half."""
     half = [one for quarter in quarters(tally) for one in quarter]
-    return float(np.polyfit([one.done / 1e5 for one in half], [one.rss for one in half], 1)[0])
+    return float(np.polyfit([one.done / 1e5 for one in half], [one.memory for one in half], 1)[0])
 
 
 def judge(tally: Tally, quiet: Look, backend: Backend) -> list[str]:
@@ -147,7 +148,7 @@ def judge(tally: Tally, quiet: Look, backend: Backend) -> list[str]:
     if backend.process.poll() is not None:
         return [*wrong, f"the server ended with {backend.process.returncode}"]
     before, after = quarters(tally)
-    for what, share, more in (("rss", FLAT, 0.0), ("threads", 1.0, 4.0), ("files", 1.1, 16.0)):
+    for what, share, more in (("memory", FLAT, 0.0), ("threads", 1.0, 4.0), ("files", 1.1, 16.0)):
         first, last = median(before, what), median(after, what)
         if last > first * share + more:
             wrong.append(f"{what} grew from {first:.0f} to {last:.0f} over the last half")
@@ -169,7 +170,7 @@ def report(tally: Tally, quiet: Look, took: float, wrong: list[str], threads: in
     )
     memory, running, files = (
         " and ".join(f"{median(quarter, what):.0f}" for quarter in quarters(tally))
-        for what in ("rss", "threads", "files")
+        for what in ("memory", "threads", "files")
     )
     lines = [
         "# Soak",
@@ -200,13 +201,15 @@ def report(tally: Tally, quiet: Look, took: float, wrong: list[str], threads: in
         "",
         "## The process",
         "",
+        "Memory is what the process has of its own, without pages of files.",
+        "",
         "| sent | memory in MB | threads | open files |",
         "|---:|---:|---:|---:|",
         *(
-            f"| {one.done:,} | {one.rss:.0f} | {one.threads} | {one.files} |"
+            f"| {one.done:,} | {one.memory:.0f} | {one.threads} | {one.files} |"
             for one in tally.looks[:: max(1, len(tally.looks) // 20)]
         ),
-        f"| after {QUIET:.0f} s of quiet | {quiet.rss:.0f} | {quiet.threads} | {quiet.files} |",
+        f"| after {QUIET:.0f} s of quiet | {quiet.memory:.0f} | {quiet.threads} | {quiet.files} |",
         "",
         f"Medians of the third and the last quarter: {memory} MB, {running} threads, {files} files. The line"
         f" through the memory of the last half rises by {slope(tally):.1f} MB in 100,000 requests. Flat is a"

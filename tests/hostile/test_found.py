@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import stat
 import struct
 import threading
 import time
@@ -308,6 +309,26 @@ def test_the_password_of_the_first_admin_is_written_before_he_exists(
     service.close()
 
 
+def test_nobody_reads_the_password_of_the_first_admin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even while it is written, on a system that lets everybody read new files."""
+    opened, modes = os.fdopen, []
+
+    def look(handle: int, *values: str) -> object:
+        modes.append(stat.S_IMODE(os.fstat(handle).st_mode))
+        return opened(handle, *values)
+
+    monkeypatch.setattr(os, "fdopen", look)
+    before = os.umask(0)
+    try:
+        Service(Config(data_dir=folder, password_cost=1, password_memory=8), {}).close()
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+    assert stat.S_IMODE((folder / "first-admin.json").stat().st_mode) == 0o600
+    folders = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+
+
 def test_proxies_are_let_in_by_name(folder: Path) -> None:
     with running(folder, "--names", "hub.example.org, other") as backend:
         admin = backend.admin()
@@ -403,18 +424,6 @@ def test_damaged_files_are_named_and_the_rest_goes_on(folder: Path) -> None:
             ("/checkpoint", missing),
         ):
             admin.delete(path, uuid=uuid)
-
-
-def test_places_in_a_long_queue(admin: Client) -> None:
-    cluster, data = admin.cluster("long_queue"), admin.mnist(2000, "long queue")
-    tasks = [admin.train(cluster, data) for _ in range(30)]
-    listed = admin.get("/task/all", cluster_uuid=cluster)["body"]
-    assert [row[0] for row in listed] == tasks
-    last = admin.task(cluster, tasks[-1])
-    assert last["state"] != "queued" or last["queue_position"] <= 29
-    for task in reversed(tasks):
-        admin.delete("/task", cluster_uuid=cluster, uuid=task)
-    admin.delete("/cluster", uuid=cluster)
 
 
 def test_an_admin_cannot_be_locked_out_of_his_project(admin: Client) -> None:
