@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -508,4 +509,31 @@ def _bind(session: Session, function: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(function)
     parameters = [value for name, value in signature.parameters.items() if name not in _BOUND]
     call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__doc__ = _told(function)
     return call
+
+
+def _told(function: Callable[..., Any]) -> str:
+    """Return the docstring of a function as a session has it, without what the session knows.
+
+    Examples
+    --------
+    >>> from hanami_jupyter import hosts
+    >>> _told(hosts.list_hosts).splitlines()[-2]
+    '>>> session.hosts.list_hosts()["type"][0]'
+    """
+    module = function.__module__.rpartition(".")[2]
+    own = "session" if module == "learning" else f"session.{module}"
+
+    def called(found: re.Match[str]) -> str:
+        return (f"session.{found[1]}" if found[1] else own) + f".{found[2]}"
+
+    text = inspect.getdoc(function) or ""
+    text = _ENTRY.sub(lambda entry: "" if set(entry[1].split(", ")) <= set(_BOUND) else entry[0], text)
+    text = text.replace("Parameters\n----------\n\n", "")
+    return _IMPORT.sub("", _CALL.sub(called, text))
+
+
+_ENTRY = re.compile(r"(?m)^(\w+(?:, \w+)*) : .*\n(?:    .*\n)*")  # of a section of a docstring
+_CALL = re.compile(r"(?<![\w.])(?:(\w+)\.)?(\w+\(\s*(?:\.\.\. *)?)token, address(?:, )?")
+_IMPORT = re.compile(r"(?m)^>>> from hanami_jupyter import \w+\n")

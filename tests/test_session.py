@@ -16,9 +16,11 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
 
 import hanami_jupyter
-from hanami_jupyter import cluster, hanami_exceptions
+from hanami_jupyter import hanami_exceptions
 from hanami_jupyter import session as sessions
 from hanami_jupyter.client import hanami_token
 from hanami_jupyter.client.token import Token
@@ -34,7 +36,7 @@ def test_functions_are_bound_without_token_and_address(session: Session) -> None
     assert list(inspect.signature(session.task.wait).parameters) == [
         "task_uuid", "cluster_uuid", "timeout", "callback", "poll",
     ]  # fmt: skip
-    assert bound.__doc__ == cluster.get_cluster.__doc__
+    assert '>>> session.cluster.get_cluster(small["uuid"])' in bound.__doc__
     assert bound is session.cluster.get_cluster
     assert "get_cluster" in dir(session.cluster)
     assert {"cluster", "task", "dataset", "hosts", "logs"} <= set(dir(session))
@@ -48,6 +50,28 @@ def test_every_function_of_the_modules_is_there(session: Session) -> None:
         for function in module.__all__:
             kept = inspect.signature(getattr(getattr(session, name), function)).parameters
             assert not {"token", "address", "verify_connection"} & set(kept)
+            told = getattr(getattr(session, name), function).__doc__
+            assert "(token, address" not in told
+            assert "\nverify_connection :" not in told
+
+
+def test_ipython_completes_and_explains_a_session(session: Session) -> None:
+    shell = InteractiveShell()
+    shell.user_ns["session"] = session
+    with provisionalcompleter():
+        for text, expected in (
+            ("session.", {"cluster", "dataset", "fit"}),
+            ("session.cluster.", {"create_cluster"}),
+            ("session.fit(clus", {"cluster_uuid="}),
+        ):
+            assert expected <= {found.text for found in shell.Completer.completions(text, len(text))}
+    for name, first in (
+        ("session.fit", "Train a cluster for some epochs"),
+        ("session.dataset.upload_data", "Upload arrays or a DataFrame"),
+    ):
+        told = shell.object_inspect(name)
+        assert told["docstring"].startswith(first)
+        assert "token" not in told["definition"] + told["docstring"]
 
 
 def test_identity(session: Session, server: Running) -> None:

@@ -411,8 +411,8 @@ def _attempt(
         url += "?" + "&".join(
             f"{key}={urllib.parse.quote(str(value), safe='@')}" for key, value in values.items()
         )
-    now, server.used = time.monotonic(), time.monotonic() if not server.used else server.used
-    if method != "GET" and now - server.used > limits.idle:
+    now = time.time()  # the other clock stands still while a laptop sleeps
+    if method != "GET" and server.used and not 0 <= now - server.used <= limits.idle:
         server.http.close()  # an idle connection may be dead, and this request must not be sent twice
     server.used = now
     try:

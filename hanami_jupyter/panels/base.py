@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from hanami_jupyter.panels.feed import Feed, feed_of
 from hanami_jupyter.panels.recipes import Step, recipe
 
 STATIC = Path(__file__).parent.parent / "static"
+_HEAD = re.compile(r'<h3>(.*?)</h3> <span class="hanami-pill">(.*?)</span>')
 _RETRY = (1.0, 2.0, 5.0)  # seconds between attempts when the server does not answer
 _SNAPSHOT_LIMIT = 10.0  # seconds to wait for the server; then the picture shows the state before
 
@@ -295,7 +297,8 @@ class Panel(anywidget.AnyWidget):
         return self._html()  # what a closed panel shows: ipywidgets takes its mimebundle away
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        still = {"text/plain": repr(self), "text/html": self._html()}
+        page = self._html()
+        still = {"text/plain": repr(self) if in_kernel() else heads(page), "text/html": page}
         live = super()._repr_mimebundle_(**kwargs)
         return still if live is None else ({**live[0], **still}, live[1])
 
@@ -383,6 +386,25 @@ def card(title: str, pill: str, notice: str = "") -> Iterator[list[str]]:
     if notice:
         pieces.append(f'<p class="hanami-notice">{html.escape(notice)}</p>')
     pieces.append("</section>")
+
+
+def in_kernel() -> bool:
+    """Tell whether cells run in a notebook's kernel, not on a terminal."""
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def heads(page: str) -> str:
+    """Return what the heads of static cards say, a line for each: what a terminal shows of a panel.
+
+    Examples
+    --------
+    >>> with card("Tasks", "1 running") as pieces:
+    ...     pass
+    >>> heads("".join(pieces))
+    'Tasks: 1 running'
+    """
+    found = _HEAD.findall(page)
+    return "\n".join(html.unescape(f"{title}: {pill}") for title, pill in found)
 
 
 def sentence(error: Exception) -> str:

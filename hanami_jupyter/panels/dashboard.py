@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from hanami_jupyter.panels.base import Cell, Panel, Snapshot
+from hanami_jupyter.panels.base import Cell, Panel, Snapshot, heads, in_kernel
 from hanami_jupyter.panels.datasets import Datasets
 from hanami_jupyter.panels.feed import feed_of
 from hanami_jupyter.panels.lists import Checkpoints, Clusters, Hosts, Log, Projects, Users
@@ -337,7 +337,8 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         return self._html()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        still = {"text/plain": repr(self), "text/html": self._html()}
+        page = self._html()
+        still = {"text/plain": repr(self) if in_kernel() else heads(page), "text/html": page}
         live = super()._repr_mimebundle_(**kwargs)
         return still if live is None else {**live, **still}
 

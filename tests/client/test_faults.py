@@ -104,6 +104,20 @@ def test_reading_is_tried_again_and_writing_is_not(fake_peer: Any, canned: Any) 
     assert len(gone.requests) == 1
 
 
+def test_a_kept_connection_is_not_trusted_after_a_sleep(
+    session: Session, proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a laptop sleeps, its monotonic clock stands still and its connections die unseen."""
+    wake = time.time
+    opened = []
+    for asleep in (0, 0, 3600, 3600, -60):
+        monkeypatch.setattr(time, "time", lambda asleep=asleep: wake() + asleep)
+        with pytest.raises(exceptions.BadRequestException):
+            project.create_project(session.token, proxy.address, "a b", "not a name")
+        opened.append(len(proxy._open) // 2)
+    assert opened == [1, 1, 2, 2, 3]
+
+
 def test_an_expired_token(server: Running, session: Session) -> None:
     head, _, tail = str(session.token).partition(".")
     with pytest.raises(exceptions.UnauthorizedException) as caught:
