@@ -433,8 +433,8 @@ class Cluster:
     def _room(self, feed: Feed, cycles: int, expected: Mapping[str, Any]) -> Rows:
         """Return room for as many rows as are gathered at once."""
         width = int(self._net.width.sum())
-        span = max(1, sum(sources.size for _, sources, _ in feed))
-        most = max(1, min(cycles, 4096, _ENTRIES // span))
+        span = max(1, sum(min(x.shape[1] * len(known), known.size) for x, known, _ in feed))
+        most = max(1, min(cycles, 4096, max(_ENTRIES // span, min(64, 8 * _ENTRIES // span))))
         return Rows(
             1,
             np.zeros((len(feed), most + 1), np.int64),

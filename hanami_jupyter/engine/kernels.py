@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 from numba.core.registry import cpu_target
 
-from .vectors import BLOCK, add_rows, change_rows
+from .vectors import BLOCK, add_rows, change_rows, pass_rows, weigh_rows
 
 SECTIONS = 512
 """Sections that may end in one block."""
@@ -127,6 +127,7 @@ class Net(NamedTuple):
     sends: Any  # bool (nodes,): whether some target of a node is a hidden hexagon
     inputs: Any  # int64 (1,): number of input nodes
     direct: Any  # bool (nodes,): whether some target of a node is an output
+    hears: Any  # bool (nodes,): whether some hidden hexagon sends to a node
 
 
 class Rows(NamedTuple):
@@ -159,17 +160,6 @@ def _product(a: Any, b: Any, size: int) -> float:
     for j in range(size):
         total += a[j] * b[j]
     return total
-
-
-@_inner(fastmath=FAST)
-def _weigh(synapses: Any, first: int, last: int, sight: Any, size: int, answer: Any) -> None:
-    """Set ``answer[row]`` to the scalar product of what an output hexagon reads with each of its rows."""
-    for row in range(first, last):
-        w = synapses[row]
-        total = np.float32(0)
-        for j in range(size):
-            total += w[j] * sight[j]
-        answer[row] = total
 
 
 # ---- rows of data
@@ -688,12 +678,15 @@ def _forward(net: Net, rows: Rows, r: int, learn: bool) -> None:
     for b in net.order:
         a, drift, tilt = net.act[b], net.drift[b], net.tilt[b]
         add_rows(a, net.bias[b], net.weights, net.live[b], net.value[b], net.count[b])
-        for j in range(BLOCK):
-            a[j] -= tilt * drift[j]
         if lingers:
+            for j in range(BLOCK):
+                a[j] -= tilt * drift[j]
             _linger(net, b)
-        for j in range(BLOCK):
-            a[j] = max(a[j], np.float32(0))
+            for j in range(BLOCK):
+                a[j] = max(a[j], np.float32(0))
+        else:
+            for j in range(BLOCK):
+                a[j] = max(a[j] - tilt * drift[j], np.float32(0))
         if net.sends[net.node[b]]:
             for j in range(BLOCK):
                 if a[j] > 0:
@@ -709,7 +702,7 @@ def _forward(net: Net, rows: Rows, r: int, learn: bool) -> None:
             lean += _product(sight[k * BLOCK :], net.usual[net.slots[o, k]], BLOCK)
         net.lean[o] = lean
         first, last = net.row[o], net.row[o] + net.width[o]
-        _weigh(net.synapses, first, last, sight, net.used[o] * BLOCK, answer)
+        weigh_rows(answer[first:], sight, net.synapses[first:], net.place, net.width[o], net.used[o])
         for row in range(first, last):
             answer[row] += net.threshold[row] - lean * net.swing[row]
     for i in range(answer.shape[0]):
@@ -767,13 +760,13 @@ def _backward(net: Net, rows: Rows, r: int, rate: float) -> None:
         for k in range(net.used[o]):
             d, usual = net.delta[net.slots[o, k]], net.usual[net.slots[o, k]]
             part, seen = net.synapses[first:, k * BLOCK :], sight[k * BLOCK :]
-            add_rows(d, d, part, net.place, error, number)
             if reduce:
+                add_rows(d, d, part, net.place, error, number)
                 for i in range(number):
                     for j in range(BLOCK):
                         part[i, j] += error[i] * seen[j] if part[i, j] != 0 else np.float32(0)
             else:
-                change_rows(seen, part, net.place, error, number)
+                pass_rows(d, seen, part, net.place, error, number)
             for j in range(BLOCK):
                 d[j] -= swing * usual[j]
     for n in range(net.order.shape[0] - 1, -1, -1):
@@ -784,11 +777,12 @@ def _backward(net: Net, rows: Rows, r: int, rate: float) -> None:
         energy = max(energy + net.moment[b] - 2 * net.tilt[b], np.float32(1))
         step = np.float32(RATE_HIDDEN * rate) / energy
         level = 1 + net.moment[b] - net.tilt[b]
+        if net.hears[net.node[b]]:
+            for j in range(BLOCK):
+                d[j] = d[j] if a[j] > 0 else np.float32(0)
+            _send_back(net, b, inputs)
         for j in range(BLOCK):
-            d[j] = d[j] if a[j] > 0 else np.float32(0)
-        _send_back(net, b, inputs)
-        for j in range(BLOCK):
-            d[j] *= step
+            d[j] = d[j] * step if a[j] > 0 else np.float32(0)
             bias[j] += level * d[j]
             drift[j] += d[j]
         if reduce:

@@ -101,6 +101,7 @@ def empty(lattice: Lattice, settings: Settings, seed: int) -> Net:
         inputs=np.array([len(lattice.inputs)]),
         sends=(lattice.chance[:, :first_output] > 0).any(axis=1),
         direct=(lattice.chance[:, first_output:] > 0).any(axis=1),
+        hears=(lattice.chance[len(lattice.inputs) : first_output] > 0).any(axis=0),
         regret=np.ones(1, np.float32),
         **fields,
     )
