@@ -1,6 +1,7 @@
 """Every setting of a template has its effect: each of these fails when the setting is ignored."""
 
 import numpy as np
+import pytest
 
 from hanami_jupyter.engine.lattice import Lattice
 
@@ -20,6 +21,33 @@ def test_cooldown_carries_potentials_from_row_to_row(make):
     forgets, remembers = trained(make), trained(make, neuron_cooldown="1.5")
     np.testing.assert_array_equal(forgets.request(X)[2:], forgets.request(swapped)[2:])
     assert not np.array_equal(remembers.request(X)[2], remembers.request(swapped)[2])
+
+
+@pytest.mark.parametrize("cooldown", [2, 5])
+def test_cooldown_is_what_a_potential_is_divided_by_in_a_cycle(make, cooldown):
+    """Two rows that differ, empty ones behind them: what is left of the difference falls by it."""
+    cluster = trained(make, neuron_cooldown=f"{cooldown}.0")
+    shown = np.zeros((2, 6, 12), np.float32)
+    shown[:, 0] = X[0], 0.9 * X[0]
+    one, other = (np.log(answers / (1 - answers)) for answers in map(cluster.request, shown))
+    left = np.abs(one - other).max(axis=1)
+    np.testing.assert_allclose(left[1:5] / left[2:6], cooldown, rtol=0.1)
+
+
+def test_time_length_shows_the_rows_before(make):
+    """What is asked for came three rows ago; without a window nobody can know."""
+    x = RANDOM.random((600, 1)).astype(np.float32)
+    y = (x[:-4] > 0.5).astype(np.float32)
+    right = {}
+    for length in (1, 4):
+        cluster = make()
+        shown = x[3:] if length == 1 else x
+        for _ in range(10):
+            cluster.train(shown[:403], y[:400], time_length=length)
+        answers = cluster.request(shown[400:], time_length=length)[: len(y) - 400]
+        right[length] = np.mean((answers > 0.5) == y[400 : 400 + len(answers)])
+    assert right[4] > 0.9
+    assert right[1] < 0.7
 
 
 def test_refractory_time_silences_what_fired(make):
