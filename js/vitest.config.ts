@@ -2,5 +2,9 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  test: { environment: "happy-dom", include: ["tests/**/*.test.ts?(x)"] },
+  test: {
+    environment: "happy-dom",
+    include: ["tests/**/*.test.ts?(x)"],
+    setupFiles: ["tests/setup.ts"],
+  },
 });

@@ -406,13 +406,9 @@ class Store:
     def visible(self, table: Resource, caller: Caller) -> list[list[Any]]:
         """Return the list rows of what the caller may see, oldest first."""
         done = " AND complete" if table == "checkpoints" else ""
-        return [
-            [row["created_at"], row["uuid"], row["project_id"], row["owner_id"], "private", row["name"]]
-            for row in self._all(
-                f"SELECT * FROM {table} WHERE{_SCOPE}{done} ORDER BY number",  # noqa: S608 - fixed names
-                caller.scope,
-            )
-        ]
+        columns = "created_at, uuid, project_id, owner_id, 'private', name"
+        statement = f"SELECT {columns} FROM {table} WHERE{_SCOPE}{done} ORDER BY number"  # noqa: S608 - fixed names
+        return [list(row) for row in self._all(statement, caller.scope)]
 
     def uuids(self, table: Resource) -> list[str]:
         """Return the ids of all clusters, datasets or checkpoints."""

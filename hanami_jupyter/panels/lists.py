@@ -14,8 +14,8 @@ import traitlets
 from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.panels.base import PanelError
 from hanami_jupyter.panels.recipes import PASSWORD, step
-from hanami_jupyter.panels.resources import Action, Field, Resources, choices, offers
-from hanami_jupyter.panels.table import Column
+from hanami_jupyter.panels.resources import Action, Field, Resources, offers
+from hanami_jupyter.panels.table import Column, choices
 from hanami_jupyter.panels.transfers import file_name
 from hanami_jupyter.protocol.endpoints import LOG_PAGE
 

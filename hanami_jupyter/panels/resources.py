@@ -148,9 +148,3 @@ class Resources(Transfers, TablePanel):
 def offers(actions: Sequence[Action], *without: str) -> list[dict[str, Any]]:
     """Return actions as the front end takes them."""
     return [asdict(action) for action in actions if action.name not in without]
-
-
-def choices(table: pd.DataFrame, first: str = "") -> list[tuple[str, str]]:
-    """Return uuids and names to choose from, the latest first, and before them the one that is meant."""
-    pairs = [(str(uuid), str(name)) for uuid, name in zip(table["uuid"], table["name"], strict=True)][::-1]
-    return sorted(pairs, key=lambda pair: pair[0] != first)

@@ -253,3 +253,9 @@ class TablePanel(Panel):
         with card(self.title, pill, self.notice) as pieces:
             pieces.append(self.rows.picture())
         return "".join(pieces)
+
+
+def choices(table: pd.DataFrame, first: str = "") -> list[tuple[str, str]]:
+    """Return uuids and names to choose from, the latest first, and before them the one that is meant."""
+    pairs = [(str(uuid), str(name)) for uuid, name in zip(table["uuid"], table["name"], strict=True)][::-1]
+    return sorted(pairs, key=lambda pair: pair[0] != first)

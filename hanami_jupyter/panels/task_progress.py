@@ -17,6 +17,7 @@ from hanami_jupyter.client import hanami_exceptions as exceptions
 from hanami_jupyter.client.task import duration
 from hanami_jupyter.panels.base import Panel, PanelError, card
 from hanami_jupyter.panels.recipes import step
+from hanami_jupyter.panels.table import choices
 from hanami_jupyter.protocol import template as grammar
 
 if TYPE_CHECKING:
@@ -238,22 +239,20 @@ class TaskProgress(Panel):
         self.did(*steps)
         self._look_anew()
 
-    def do_options(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the clusters and datasets that a task can be started with."""
+    def do_options(self) -> dict[str, list[Any]]:
+        """Return the clusters and datasets that a task can be started with, and the columns of the first."""
         session = self.session
         clusters = [self._cluster] if self._cluster else session.cluster.list_clusters()["uuid"]
-        listed = session.dataset.list_datasets()["uuid"].astype(str).to_list()
-        datasets = listed[-_OFFERED:]
-        if self.dataset in listed:
-            datasets = [*(uuid for uuid in datasets if uuid != self.dataset), self.dataset]
+        datasets = choices(session.dataset.list_datasets(), self.dataset)[:_OFFERED]
         return {
             "clusters": [self._offered(str(uuid)) for uuid in clusters],
-            "datasets": [
-                {"uuid": uuid, "name": str(about["name"]), "columns": list(about["description"])}
-                for uuid in reversed(datasets)
-                for about in [session.dataset.get_dataset(uuid)]
-            ],
+            "datasets": [{"uuid": uuid, "name": name} for uuid, name in datasets],
+            "columns": self.do_columns(datasets[0][0]) if datasets else [],
         }
+
+    def do_columns(self, dataset: str) -> list[str]:
+        """Return the columns of a dataset."""
+        return list(self.session.dataset.get_dataset(dataset)["description"])
 
     def _offered(self, uuid: str) -> dict[str, Any]:
         about = self.session.cluster.get_cluster(uuid)

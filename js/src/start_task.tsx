@@ -13,12 +13,13 @@ interface Cluster {
 interface Dataset {
   uuid: string;
   name: string;
-  columns: string[];
 }
 
 interface Options {
   clusters: Cluster[];
   datasets: Dataset[];
+  /** Of the first dataset; those of the others are asked for. */
+  columns: string[];
 }
 
 /** The column for a hexagon: the one chosen, the one of its name, or the one at its place. */
@@ -48,6 +49,7 @@ export function Start() {
           disabled={gone || running !== ""}
           close={() => setOptions(null)}
           start={(task) => run("start", task)}
+          columnsOf={(dataset) => run<string[]>("columns", { dataset })}
         />
       )}
       {error && <Notice text={error} />}
@@ -60,22 +62,27 @@ interface FormProps {
   disabled: boolean;
   close: () => void;
   start: (task: object) => Promise<unknown>;
+  columnsOf: (dataset: string) => Promise<string[] | undefined>;
 }
 
-function Form({ options, disabled, close, start }: FormProps) {
+function Form({ options, disabled, close, start, columnsOf }: FormProps) {
   const [kind, setKind] = useState<"train" | "request">("train");
   const [clusterUuid, setCluster] = useState(options.clusters[0]?.uuid);
-  const [datasetUuid, setDataset] = useState(options.datasets[0]?.uuid);
+  const [dataset, setDataset] = useState({ uuid: options.datasets[0]?.uuid, columns: options.columns });
   const [columns, setColumns] = useState<Record<string, string>>({});
   const [epochs, setEpochs] = useState(1);
   const [name, setName] = useState("");
   const cluster = options.clusters.find((one) => one.uuid === clusterUuid) as Cluster;
-  const dataset = options.datasets.find((one) => one.uuid === datasetUuid) as Dataset;
   const train = kind === "train";
   const chosen = (hexagon: string, place: number) =>
     columnFor(hexagon, place, dataset.columns, columns[hexagon]);
   const links = (hexagons: string[], offset: number) =>
     Object.fromEntries(hexagons.map((hexagon, i) => [hexagon, chosen(hexagon, i + offset)]));
+  const choose = async (uuid: string) => {
+    setDataset({ uuid, columns: [] });
+    const found = await columnsOf(uuid);
+    if (found) setDataset((before) => (before.uuid === uuid ? { uuid, columns: found } : before));
+  };
   const submit = (event: Event) => {
     event.preventDefault();
     start({
@@ -106,7 +113,7 @@ function Form({ options, disabled, close, start }: FormProps) {
           ))}
         </Choice>
       )}
-      <Choice label="Dataset" value={dataset.uuid} set={setDataset}>
+      <Choice label="Dataset" value={dataset.uuid ?? ""} set={choose}>
         {options.datasets.map(({ uuid, name: shown }) => (
           <option key={uuid} value={uuid}>
             {shown}
@@ -150,7 +157,7 @@ function Form({ options, disabled, close, start }: FormProps) {
         />
       </label>
       <span class="hanami-task-buttons">
-        <button type="submit" class="hanami-primary" disabled={disabled}>
+        <button type="submit" class="hanami-primary" disabled={disabled || !dataset.columns.length}>
           Start
         </button>
         <button type="button" onClick={close}>

@@ -143,9 +143,21 @@ test("a task is started from the form with what the server offers", async () => 
     ok: true,
     result: {
       clusters: [{ uuid: "c", name: "digits", inputs: ["picture"], outputs: ["label"] }],
-      datasets: [{ uuid: "d", name: "train", columns: ["picture", "label"] }],
+      datasets: [
+        { uuid: "e", name: "test" },
+        { uuid: "d", name: "train" },
+      ],
+      columns: ["x", "y"],
     },
   });
+  await settle();
+  const choice = [...el.querySelectorAll("select")].find(({ value }) => value === "e") as HTMLSelectElement;
+  choice.value = "d";
+  choice.dispatchEvent(new Event("change"));
+  await settle();
+  expect(model.sent.at(-1)).toMatchObject({ command: "columns", dataset: "d" });
+  expect(button(el, "Start").disabled).toBe(true);
+  model.reply("columns", { ok: true, result: ["picture", "label"] });
   await settle();
   el.querySelector("form")?.dispatchEvent(new Event("submit", { cancelable: true, bubbles: true }));
   await settle();

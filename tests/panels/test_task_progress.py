@@ -261,7 +261,9 @@ def test_a_form_offers_what_there_is_and_starts_epochs_and_requests(session, clu
     assert options["clusters"] == [
         {"uuid": cluster, "name": "digits", "inputs": ["data"], "outputs": ["label"]}
     ]
-    columns = next(entry["columns"] for entry in options["datasets"] if entry["uuid"] == dataset)
+    assert options["datasets"][0]["uuid"] == dataset
+    columns = options["columns"]
+    assert ask("columns", dataset=dataset)["result"] == columns
     task = {"cluster": cluster, "dataset": dataset, "inputs": {"data": columns[0]}}
     assert ask("start", kind="train", name="pass", epochs=2, outputs={"label": columns[1]}, **task)["ok"]
     assert ask("start", kind="request", name="asking", outputs={"label": "answer"}, **task)["ok"]
