@@ -57,6 +57,8 @@ class Case:
     """Whether it works with a server."""
     watches: bool = True
     """Whether it reads the server by itself, and so notices by itself when that fails."""
+    rename: str = "panel.write(title='Renamed')"
+    """A statement that gives its card another title, for good."""
     kilobytes: int = 60
     """What its bundle may have at most: every saved notebook carries it."""
 
@@ -131,9 +133,6 @@ PANELS = [
         served=False,
         watches=False,
     ),
-]
-# what is not shown beside the others in a browser: it changes by itself, or is made of others
-MORE = [
     Case(
         "Clusters",
         "resources",
@@ -151,19 +150,21 @@ MORE = [
         shows=("Machine", "Power", "Clock"),
         ready="core",
         stir="panel.write(title=str(time.monotonic_ns()))",
+        # after the look at the server that may be under way
+        rename="panel.rest(); panel._feed.call(lambda panel=panel: panel.write(title='Renamed'))",
     ),
     Case(
         "Dashboard",
         "resources",
         "panel = hanami.Dashboard(owner)\npanel.shown = 'Hosts'",
         shows=("Hosts", "Clusters", "digits"),
-        ready="digits",
+        ready="Cores",
         stir="panel.selection.cluster = '' if panel.selection.cluster else cluster",
         served=False,
+        rename="panel._panels['Hosts'][0].write(title='Renamed')",
     ),
 ]
-EVERY = [*PANELS, *MORE]
-SERVED = [case for case in EVERY if case.served]
+SERVED = [case for case in PANELS if case.served]
 
 
 def name(case: Case) -> str:

@@ -22,11 +22,11 @@ from hanami_jupyter.panels.login import Login
 from hanami_jupyter.session import Session, connect
 from tests.proxy import Proxy
 
-from .cases import EVERY, SERVED, SETUP, name
+from .cases import PANELS, SERVED, SETUP, name
 from .conftest import until
 from .kernel import LIMIT, environment, running
 
-every = pytest.mark.parametrize("case", EVERY, ids=name)
+every = pytest.mark.parametrize("case", PANELS, ids=name)
 served = pytest.mark.parametrize("case", SERVED, ids=name)
 
 
@@ -146,7 +146,7 @@ def executed(server, tmp_path_factory):
         node.cells.append(nbformat.v4.new_code_cell(code, metadata={"tags": list(tags)}))
 
     cell(f"{FIRST}\n{SETUP}")
-    for case in EVERY:
+    for case in PANELS:
         cell(f"{case.code}\npanel")
         cell("panel.snapshot()")
         cell("panel, vars(panel), panel.get_state(), panel._repr_mimebundle_()")
