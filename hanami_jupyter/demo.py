@@ -91,6 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
     if VARIABLE in os.environ:  # the notebook runs in a folder of its own
         os.environ[VARIABLE] = str(Path(os.environ[VARIABLE]).absolute())
     output.mkdir(parents=True, exist_ok=True)
+    say("training on handwritten digits\n")
+    sys.stdout.flush()
     node = without_views(execute(notebook()))
     nbformat.write(node, output / f"{NAME}.ipynb")
     page, _ = HTMLExporter().from_notebook_node(node)

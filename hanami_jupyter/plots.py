@@ -164,8 +164,7 @@ def plot_accuracy(
         ax.axhline(100 * overall, color=CATEGORIES[1], linewidth=1.5)
         beside = ax.get_yaxis_transform()
         ax.text(1.01, 100 * overall, f"all\n{100 * overall:.1f}", va="center", fontsize=8, transform=beside)
-        lowest = np.nanmin(shares)
-        ax.set_ylim(max(0.0, 10 * np.floor(lowest / 10) - 10), 102)
+        ax.set_ylim(0, 102)
         ax.set(xlabel="true class", ylabel="right (%)")
         ax.set_title(f"{100 * overall:.1f} % of {rows.sum():,} {_noun(class_names, counts)} right")
     return ax
@@ -343,13 +342,13 @@ def plot_history(
     *,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the accuracy after each epoch, one line for each run.
+    """Draw the accuracy, or the error, after each epoch, one line for each run.
 
     Parameters
     ----------
     history : sequence of float, pandas.DataFrame, or mapping of str to one of them
         Accuracies in percent, one for each epoch, or what ``session.fit`` returned, whose column ``accuracy``
-        is drawn; a mapping compares several runs by name.
+        or ``error`` is drawn; a mapping compares several runs by name.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
@@ -361,7 +360,8 @@ def plot_history(
     Raises
     ------
     ValueError
-        If a run has no epoch, or a table has no accuracies.
+        If a run has no epoch, if a table has neither accuracies nor errors, or if one run has these and
+        another one those.
 
     Examples
     --------
@@ -369,7 +369,15 @@ def plot_history(
     '95.2 % after 3 epochs'
     """
     given = history if isinstance(history, Mapping) else {"": history}
-    runs = {name: _accuracies(values) for name, values in given.items()}
+    kinds = {_measure(values) for values in given.values()}
+    if len(kinds) > 1:
+        message = "Some runs have accuracies and others errors. Draw them apart."
+        raise ValueError(message)
+    errors = kinds == {"error"}
+    runs = {
+        name: list(values["error" if errors else "accuracy"] if isinstance(values, pd.DataFrame) else values)
+        for name, values in given.items()
+    }
     if not runs or not all(len(values) for values in runs.values()):
         message = "A run has no epoch. Give at least one accuracy for each run."
         raise ValueError(message)
@@ -378,25 +386,26 @@ def plot_history(
         for number, (name, values) in enumerate(runs.items()):
             colour = CATEGORIES[number % (len(CATEGORIES) - 1)]
             ax.plot(range(1, len(values) + 1), values, marker="o", markersize=4, color=colour, label=name)
-        ax.set(xlabel="epoch", ylabel="right (%)")
+        ax.set(xlabel="epoch", ylabel="mean absolute error" if errors else "right (%)")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        best = max(runs, key=lambda name: runs[name][-1])
-        last = f"{runs[best][-1]:.1f} % after {len(runs[best])} epoch{'s' if len(runs[best]) > 1 else ''}"
+        best = (min if errors else max)(runs, key=lambda name: runs[name][-1])
+        found = f"error {runs[best][-1]:.3g}" if errors else f"{runs[best][-1]:.1f} %"
+        last = f"{found} after {len(runs[best])} epoch{'s' if len(runs[best]) > 1 else ''}"
         ax.set_title(f"{best}: {last}" if len(runs) > 1 else last)
         if len(runs) > 1:
             ax.legend(frameon=False, labelcolor=colours["text"])
     return ax
 
 
-def _accuracies(values: Sequence[float] | pd.DataFrame) -> list[float]:
-    """Return the accuracy of each epoch, of a table its column."""
+def _measure(values: Sequence[float] | pd.DataFrame) -> str:
+    """Return what a run was measured by."""
     if not isinstance(values, pd.DataFrame):
-        return list(values)
-    accuracies = list(values["accuracy"]) if "accuracy" in values else []
-    if len(values) and np.isnan(np.asarray(accuracies, dtype=float)).all():
-        message = "The table has no accuracies. Give session.fit a dataset to test with: fit(..., test=...)."
-        raise ValueError(message)
-    return accuracies
+        return "accuracy"
+    for name in ("accuracy", "error"):
+        if name in values and not (len(values) and values[name].isna().all()):
+            return name
+    message = "The table has no accuracies. Give session.fit a dataset to test with: fit(..., test=...)."
+    raise ValueError(message)
 
 
 def plot_sweep(

@@ -84,7 +84,12 @@ def labels(values: ArrayLike) -> NDArray[np.int64]:
         return np.asarray(array.argmax(axis=1), dtype=np.int64)
     array = array.reshape(-1)
     if not np.issubdtype(array.dtype, np.number) or (array < 0).any() or (array != np.floor(array)).any():
-        message = "Labels are whole numbers from 0. Map names to numbers, and give them as class_names."
+        numeric = np.issubdtype(array.dtype, np.number)
+        wrong = array[(array < 0) | (array != np.floor(array))][0] if numeric else array[0]
+        message = (
+            f"Label {wrong} is no class: those are words, or whole numbers from 0. "
+            "Draw other numbers against what was expected: plt.scatter(true, predicted)."
+        )
         raise ValueError(message)
     return np.asarray(array, dtype=np.int64)
 

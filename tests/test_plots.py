@@ -180,6 +180,15 @@ def test_history_takes_what_fit_returns():
     assert both.get_title() == "wide: 95.2 % after 2 epochs"
 
 
+ERRORS = pd.DataFrame({"error": [0.2, 0.051], "seconds": [0.4, 0.3]})
+
+
+def test_history_compares_errors_by_the_least():
+    ax = plots.plot_history({"wide": ERRORS, "deep": ERRORS.assign(error=0.25)})
+    assert ax.get_title() == "wide: error 0.051 after 2 epochs"
+    assert ax.get_ylabel() == "mean absolute error"
+
+
 def test_template_is_drawn_layer_by_layer():
     axes = plots.show_template(TEMPLATE)
     assert [ax.get_title() for ax in axes] == ["layer z = 1", "layer z = 2"]
@@ -196,7 +205,9 @@ def test_template_is_drawn_layer_by_layer():
     [
         (lambda: plots.plot_accuracy([0, 1], [0]), "2 true labels stand against 1"),
         (lambda: plots.plot_accuracy([], []), "shape"),
-        (lambda: plots.plot_accuracy([-1], [0]), "whole numbers"),
+        (lambda: plots.plot_accuracy([-1], [0]), "Label -1 is no class.*whole numbers"),
+        (lambda: plots.plot_accuracy([1, 0.25], [0, 1]), "Label 0.25 is no class.*scatter"),
+        (lambda: plots.plot_history({"a": [90.0], "b": ERRORS}), "Draw them apart"),
         (lambda: plots.plot_accuracy(["a"], [0]), "Give class_names in the order"),
         (lambda: plots.plot_accuracy([0], [[np.nan, 1.0]]), "NaN"),
         (lambda: plots.plot_accuracy([0, 1], [0, 1], class_names=["one"]), "1 class names"),

@@ -103,8 +103,13 @@ def arranged(
 
     if not isinstance(parts[0], pd.DataFrame):
         return [{name: _checked(array, name) for name, array in part.items()} for part in parts]
-    plan = _Plan(parts, columns, list(one_hot), scale)
+    plan = _Plan(parts, columns, _listed(one_hot), scale if isinstance(scale, bool) else _listed(scale))
     return [plan.columns(part) for part in parts]
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    """Return names as a list; one name alone is a list of one."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 class _Plan:
@@ -121,9 +126,8 @@ class _Plan:
 
         first = parts[0]
         names = [str(name) for name in first.columns]
-        self.groups = (
-            {name: [name] for name in names} if columns is None else {k: list(v) for k, v in columns.items()}
-        )
+        groups = dict(zip(names, names, strict=True)) if columns is None else columns
+        self.groups = {group: _listed(members) for group, members in groups.items()}
         used = [name for group in self.groups.values() for name in group]
         scaled = (
             [] if scale is False else [n for n in used if n not in one_hot] if scale is True else list(scale)
@@ -176,6 +180,12 @@ def _numbers(values: pd.Series[Any], name: str, advice: str = "") -> NDArray[Any
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 
+    if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
+        message = (
+            f"Column '{name}' holds times. Make a number of them first, for example days: "
+            f"(table['{name}'] - table['{name}'].min()) / pd.Timedelta('1D')."
+        )
+        raise InvalidDataException(message)
     numbers = pd.to_numeric(values, errors="coerce")
     bad = values.index[numbers.isna().to_numpy(dtype=bool)]
     if len(bad):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+    Outputs = NDArray[Any] | dict[str, NDArray[Any]]
+
 __all__ = ["fit", "predict"]
 
 Links = Mapping[str, str]
@@ -58,7 +60,7 @@ def fit(
     verify_connection : bool or str
         Whether to check the server's certificate, or a file with certificates to trust.
     test : str, optional
-        Dataset to check the cluster with after each epoch.
+        Dataset to check the cluster with after each epoch. Where it expects 0 and 1 alone, these are classes.
     inputs, outputs : mapping of str to str, optional
         Column of the dataset by hexagon. By default the column of the hexagon's name; with one input, one
         output and two columns, the first and the second column.
@@ -68,7 +70,8 @@ def fit(
     Returns
     -------
     pandas.DataFrame
-        By ``epoch``: ``accuracy`` in percent of the test rows (only with ``test``), ``seconds`` of training.
+        By ``epoch``: with ``test`` the ``accuracy`` in percent of its rows, or, if it expects other numbers
+        than classes, the mean absolute ``error``; ``seconds`` of training.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def fit(
     import pandas as pd  # noqa: PLC0415 - importing the package stays cheap
 
     where = (token, address)
-    cluster_uuid, train, test = plain(cluster_uuid), plain(train), plain(test)
+    cluster_uuid, train, test = plain(cluster_uuid), _uploaded("train", train), _uploaded("test", test)
     hexagons = _cluster(*where, cluster_uuid, verify_connection)
     about = datasets.get_dataset(*where, train, verify_connection)
     fed, expected = linked(hexagons, about["description"], inputs, outputs)
@@ -98,7 +101,8 @@ def fit(
         tested = datasets.get_dataset(*where, test, verify_connection)["description"]
         _check_test(about["description"], tested, (*fed.values(), *expected.values()))
     looked_at = min(int(about["number_of_rows"]), _LOOKED_AT)
-    _check_targets(*where, train, expected.values(), looked_at, verify_connection)
+    classes = _check_targets(*where, train, expected.values(), looked_at, verify_connection)
+    figure, compare = ("accuracy", _accuracy) if classes else ("error", _error)
     rows: list[dict[str, float]] = []
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
@@ -109,9 +113,13 @@ def fit(
         tasks.wait(*where, task["uuid"], cluster_uuid, verify_connection, callback=callback)
         row = {"epoch": epoch, "seconds": time.perf_counter() - start}
         if test is not None:
-            row["accuracy"] = _check(*where, cluster_uuid, test, fed, expected, verify_connection, callback)
+            result = _request(*where, cluster_uuid, test, fed, expected, verify_connection, callback)
+            try:
+                row[figure] = compare(*where, result, test, expected, verify_connection)
+            finally:
+                datasets.delete_dataset(*where, result, verify_connection)
         rows.append(row)
-    columns = ["epoch", "accuracy", "seconds"] if test is not None else ["epoch", "seconds"]
+    columns = ["epoch", figure, "seconds"] if test is not None else ["epoch", "seconds"]
     return pd.DataFrame(rows, columns=columns).set_index("epoch")
 
 
@@ -124,7 +132,7 @@ def predict(
     *,
     inputs: Links | None = None,
     callback: tasks.Progress | None = None,
-) -> NDArray[Any] | dict[str, NDArray[Any]]:
+) -> Outputs:
     """Ask a cluster for its outputs.
 
     Parameters
@@ -133,8 +141,9 @@ def predict(
         The token and the server.
     cluster_uuid : str
         The cluster.
-    data : array_like of shape (k,) or (n, k), or str
-        Rows, or the uuid of a dataset.
+    data : array_like of shape (k,) or (n, k), DataFrame, mapping of str to array_like, or str
+        Rows, or the uuid of a dataset. The columns of a DataFrame stand in the order in which they were
+        uploaded; a mapping brings the rows of each input hexagon.
     verify_connection : bool or str
         Whether to check the server's certificate, or a file with certificates to trust.
     inputs : mapping of str to str, optional
@@ -153,8 +162,9 @@ def predict(
         If rows are given while the cluster has queued tasks or a direct connection, or a dataset while it is
         in direct mode.
     BadRequestException
-        If the rows are not as wide as those the cluster has learned (a cluster on an original server does
-        not tell), or (`InvalidDataException`) hold what is no number, or nothing: row and column are named.
+        If the cluster has learned nothing yet, if the rows are not as wide as those it has learned (a cluster
+        on an original server does not tell), or (`InvalidDataException`) hold what is no number, or nothing:
+        row and column are named.
 
     Examples
     --------
@@ -163,7 +173,7 @@ def predict(
     >>> predict(token, address, cluster_uuid, dataset_uuid).shape
     (20, 10)
     """
-    cluster_uuid, data = plain(cluster_uuid), plain(data)
+    cluster_uuid, data = plain(cluster_uuid), _uploaded("data", data) if _is_pair(data) else plain(data)
     if not isinstance(data, str):
         answer = call("GET", "/cluster", token, address, verify_connection, uuid=cluster_uuid)
         with clusters.direct(token, address, cluster_uuid, verify_connection) as io:
@@ -171,7 +181,7 @@ def predict(
             known, _ = _widths(answer, cluster_uuid)
             check_widths(known, {name: array.shape[1] for name, array in rows.items()})
             refuse_missing(data, rows)
-            return io.request(data)
+            return _learned(io.request(data))
     hexagons = _cluster(token, address, cluster_uuid, verify_connection)
     described = datasets.get_dataset(token, address, data, verify_connection)["description"]
     fed, outputs = linked(hexagons, described, inputs, None, optional=True)
@@ -182,9 +192,17 @@ def predict(
         found = {
             name: datasets.download_dataset(token, address, uuid, name, verify_connection) for name in results
         }
-        return found if len(found) > 1 else next(iter(found.values()))
+        return _learned(found if len(found) > 1 else next(iter(found.values())))
     finally:
         datasets.delete_dataset(token, address, uuid, verify_connection)
+
+
+def _learned(found: Outputs) -> Outputs:
+    """Refuse outputs without a value: those of a cluster that was never trained."""
+    if any(0 in array.shape[-1:] for array in (found.values() if isinstance(found, dict) else [found])):
+        message = "The cluster has learned nothing yet, so it has no outputs. Train it first, with fit."
+        raise BadRequestException(message)
+    return found
 
 
 def _width(place: Mapping[str, Any]) -> int:
@@ -223,10 +241,12 @@ def _check_test(train: Mapping[str, Any], test: Mapping[str, Any], columns: Iter
 
 def _check_targets(
     token: str, address: str, train: str, columns: Iterable[str], rows: int, verify: Verify
-) -> None:
-    """Refuse, after a look at the first rows, what no output can learn: whole numbers for classes, say."""
+) -> bool:
+    """Refuse, after a look at the first rows, what no output can learn; return whether they are classes."""
+    classes = True
     for column in columns:
         values = datasets.download_dataset_content(token, address, train, column, rows, 0, verify)
+        classes = classes and bool(((values == 0) | (values == 1)).all())
         for row, line in enumerate(values):
             if line.min() < 0 or line.max() > 1:
                 wrong = line.min() if line.min() < 0 else line.max()
@@ -235,6 +255,28 @@ def _check_targets(
                     "to 1. Upload classes as one column each (one_hot=), or scale the column."
                 )
                 raise InvalidDataException(message)
+    return classes
+
+
+def _uploaded(word: str, given: Any) -> Any:
+    """Return the uuid of a dataset, or None; refuse data that was not uploaded, and the pair of a split."""
+    given = plain(given)
+    if given is None or isinstance(given, str):
+        return given
+    if _is_pair(given):
+        message = (
+            f"{word} is a pair of datasets. Take it apart: train, test = upload_data(..., test_size=0.2)."
+        )
+    else:
+        message = (
+            f"{word} is a {type(given).__name__}, but has to be the uuid of a dataset. "
+            "Upload it first: upload_data('a name', …)."
+        )
+    raise BadRequestException(message)
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and all(isinstance(one, str) for one in given)
 
 
 def sources(dataset_uuid: str, links: Links) -> list[dict[str, str]]:
@@ -259,15 +301,20 @@ def _request(
     return str(task["uuid"])
 
 
-def _check(
-    token: str, address: str, cluster_uuid: str, test: str, fed: Links, expected: Links,
-    verify: Verify, callback: tasks.Progress | None,
-) -> float:  # fmt: skip
-    result = _request(token, address, cluster_uuid, test, fed, expected, verify, callback)
-    try:
-        return float(datasets.check_mnist_dataset(token, address, result, test, verify)["accuracy"])
-    finally:
-        datasets.delete_dataset(token, address, result, verify)
+def _accuracy(token: str, address: str, result: str, test: str, _: Links, verify: Verify) -> float:
+    return float(datasets.check_mnist_dataset(token, address, result, test, verify)["accuracy"])
+
+
+def _error(token: str, address: str, result: str, test: str, expected: Links, verify: Verify) -> float:
+    """Return the mean absolute error over all outputs, each with the same weight."""
+    errors = [
+        abs(
+            datasets.download_dataset(token, address, result, column, verify)
+            - datasets.download_dataset(token, address, test, column, verify)
+        ).mean()
+        for column in expected.values()
+    ]
+    return float(sum(errors) / len(errors))
 
 
 def linked(

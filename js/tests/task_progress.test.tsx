@@ -78,7 +78,7 @@ function button(el: HTMLElement, name: string): HTMLButtonElement {
 
 test("every state says in words how far it is", () => {
   expect(detail({ ...TASK, state: "queued", before: 1 })).toBe("queued, 1 before it");
-  expect(detail({ ...TASK, state: "finished", seconds: 0.6 })).toBe("60,000 in 0.6 s");
+  expect(detail({ ...TASK, state: "finished", seconds: 0.6 })).toBe("60,000 cycles in 0.6 s");
   expect(detail({ ...TASK, state: "aborted" })).toBe("aborted after 42,600 of 60,000");
   expect(summary({})).toEqual({ pill: "no tasks", state: "idle" });
   expect(summary({ active: 1, queued: 1200 }).pill).toBe("1 running, 1,200 queued");
@@ -127,7 +127,7 @@ test("the epochs of one training are one entry, other tasks stay apart", () => {
     [1, 2, 3].map((number) => epoch(number, { state: "finished", done: 60000, seconds: 0.5 })),
   );
   expect(ended).toHaveLength(1);
-  expect(detail(ended[0] as Task)).toBe("180,000 in 1.5 s");
+  expect(detail(ended[0] as Task)).toBe("180,000 cycles in 1.5 s");
   expect(ended[0]?.name).toBe("pass, 3 epochs");
 });
 

@@ -277,3 +277,34 @@ def test_columns_of_another_width_are_refused_before_a_training(
     assert len(session.task.list_tasks(cluster_uuid)) == 1
     for uuid in (wide, few, other):
         session.dataset.delete_dataset(uuid)
+
+
+TABLE = pd.DataFrame({"area": np.linspace(0, 1, 200), "price": np.linspace(0.2, 0.8, 200)})
+
+
+def test_numbers_are_checked_by_their_error(session: Session, cluster_uuid: str) -> None:
+    train, test = session.dataset.upload_data("houses", TABLE, test_size=0.25)
+    history = session.fit(cluster_uuid, train, epochs=3, test=test)
+    assert list(history.columns) == ["error", "seconds"]
+    expected = session.dataset.download_dataset(test, "price")
+    error = abs(session.predict(cluster_uuid, test) - expected).mean()
+    assert history["error"].iloc[-1] == pytest.approx(error, rel=1e-5)
+
+
+def test_what_was_not_uploaded_is_refused(session: Session, cluster_uuid: str) -> None:
+    pair = session.dataset.upload_data("houses", TABLE, test_size=0.25)
+    with pytest.raises(exceptions.BadRequestException, match=r"train is a DataFrame.*Upload it first"):
+        session.fit(cluster_uuid, TABLE)
+    with pytest.raises(exceptions.BadRequestException, match="test is a DataFrame"):
+        session.fit(cluster_uuid, pair[0], test=TABLE)
+    with pytest.raises(exceptions.BadRequestException, match=r"train is a pair.*train, test ="):
+        session.fit(cluster_uuid, pair)
+    with pytest.raises(exceptions.BadRequestException, match="data is a pair"):
+        session.predict(cluster_uuid, pair)
+
+
+def test_a_cluster_that_was_never_trained_answers_nothing(session: Session, cluster_uuid: str) -> None:
+    uuid = session.dataset.upload_data("houses", TABLE)
+    for data in (uuid, TABLE[["area"]]):
+        with pytest.raises(exceptions.BadRequestException, match="has learned nothing yet"):
+            session.predict(cluster_uuid, data)

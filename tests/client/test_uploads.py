@@ -114,8 +114,8 @@ def test_a_frame_with_wide_scaled_and_one_hot_columns(session: Session, kept: Ca
     )
     uuid = kept(
         session.dataset.upload_data(
-            "flowers", table, one_hot=["kind"], scale=["width"],
-            columns={"flower": ["width", "height", "ripe"], "kind": ["kind"]},
+            "flowers", table, one_hot=["kind"], scale="width",
+            columns={"flower": ["width", "height", "ripe"], "kind": "kind"},
         )
     )  # fmt: skip
     assert list(session.dataset.get_dataset(uuid)["description"]) == ["flower", "kind"]
@@ -156,7 +156,8 @@ def test_images_with_labels(session: Session, kept: Callable[[str], str]) -> Non
 BAD_TABLES = [
     ({"a": [1.0, None], "b": [1, 2]}, {}, r"Column 'a' has no value in row 1 \(1 such rows\)"),
     ({"a": ["x", "y"], "b": [1, 2]}, {}, r"Column 'a' holds 'x' in row 0.*one_hot=\['a'\]"),
-    ({"a": [1, 2]}, {"one_hot": ["z"]}, "There is no column 'z'"),
+    ({"a": [1, 2]}, {"one_hot": "zone"}, "There is no column 'zone'"),
+    ({"a": pd.date_range("2024-01-01", periods=2)}, {}, "Column 'a' holds times. Make a number of them"),
     ({"a": [1, np.inf], "b": [1, 2]}, {}, "missing or infinite value in row 1"),
     ({"a": []}, {}, "no rows"),
 ]

@@ -103,9 +103,14 @@ PANELS = [
     Case(
         "Accuracy",
         "accuracy",
-        "panel = hanami.Accuracy(labels, pictures)\n"
-        "panel.add(outputs[:, ::-1], run='wide', seconds=0.2)\n"
-        "panel.add(outputs, run='deep')",
+        "digits = hanami.data.sample()\n"
+        "read = hanami.data.read_idx\n"
+        "true = read(digits.test_labels)[:300]\n"
+        "panel = hanami.Accuracy(true, read(digits.test_images)[:300])\n"
+        "for run, sure in (('wide', 0.5), ('deep', 0.6)):\n"
+        "    for epoch in range(4):\n"
+        "        noise = rng.random((300, 10))\n"
+        "        panel.add(noise + (sure + 0.1 * epoch) * np.eye(10)[true], run=run, seconds=0.2)",
         shows=("of 300", "<table", "data:image/png"),
         ready="→",
         stir="panel.add(rng.random((300, 10)))",
