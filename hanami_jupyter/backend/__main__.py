@@ -30,6 +30,7 @@ log = logging.getLogger("hanami_jupyter.backend")
 
 PATIENCE = 60  # seconds until a peer that takes nothing is given up
 _M_ARENA_MAX = -8  # of glibc's malloc.h
+_GIVE_BACK = 20.0  # seconds between two returns of memory
 MAX_FILES = 65_536  # open at once, if the system allows it
 MAX_MESSAGE = (16 << 20) + 1024  # bytes of one websocket message
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -77,6 +78,16 @@ def _share_memory() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+async def _give_back() -> None:
+    """Give memory that nobody uses back to the system, again and again: glibc keeps what lies in between."""
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # another C library has none
+    while trim:
+        await asyncio.sleep(_GIVE_BACK)
+        await asyncio.get_running_loop().run_in_executor(None, trim, 0)
 
 
 def listen(config: Config) -> socket.socket:
@@ -164,7 +175,7 @@ async def _serve(config: Config, service: Service, server: Server, taken: socket
     scheme = "https" if config.certfile else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     log.info("answering", extra={"address": address, "pid": os.getpid()})
-    tasks = []
+    tasks = [asyncio.ensure_future(_give_back())]
     if config.embedded:
         embedded.write_info(service, address)
         tasks.append(asyncio.ensure_future(embedded.watch(service.folder / "leases", stop)))

@@ -91,7 +91,7 @@ def test_one_queue_a_cluster_and_clusters_in_parallel(admin: Client, large: str)
 
 def test_modes(admin: Client, large: str) -> None:
     cluster = admin.cluster("modes")
-    task = admin.train(cluster, large)
+    task = admin.train(cluster, large, time_length=8)  # long enough to be refused meanwhile
     assert "tasks" in admin.refused(409, "PUT", "/cluster/set_mode", uuid=cluster, new_state="DIRECT")
     with pytest.raises(Exception, match="works on tasks"):
         direct_row(admin, cluster)

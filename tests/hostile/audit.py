@@ -38,7 +38,7 @@ def main() -> int:
         packages = json.loads(said)["dependencies"]
     except (ValueError, KeyError):
         last = (complaint.strip().splitlines() or ["no reason given"])[-1]
-        sys.stdout.write(f"audit: not done, the database cannot be reached ({last[:200]})\n")
+        sys.stdout.write(f"audit: not done, pip-audit or its database cannot be reached ({last[:200]})\n")
         return 0
     found = [(one, fault) for one in packages for fault in one.get("vulns", ())]
     for one, fault in found:

@@ -35,15 +35,17 @@ outputs:
 
 
 class Dying:
-    """Hands bytes between a client and a server, and dies after so many of the server's.
+    """Hands bytes between a client and a server, and dies after so many of the server's, or of the client's.
 
-    ``left`` counts down the bytes until then; ``only`` says which connections count, by how they begin.
+    ``left`` and ``room`` count down the bytes until then, the client's without its first ones; ``only`` says
+    which connections count, by how they begin.
     """
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition("/")[2].partition(":")
         self._target = (host, int(port))
         self.left, self.passed, self.only, self.reset = 1 << 60, 0, b"", False
+        self.room = 1 << 60
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -61,7 +63,7 @@ class Dying:
             if counted and self.left <= 0:
                 return
             far.sendall(first)
-            threading.Thread(target=self._up, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._up, args=(near, far, counted), daemon=True).start()
             while data := far.recv(65536):
                 if counted:
                     data = data[: max(self.left, 0)]
@@ -74,10 +76,16 @@ class Dying:
                     near.shutdown(socket.SHUT_RD)
                     return
 
-    def _up(self, near: socket.socket, far: socket.socket) -> None:
+    def _up(self, near: socket.socket, far: socket.socket, counted: bool) -> None:
         with contextlib.suppress(OSError):
             while data := near.recv(65536):
+                if counted:
+                    data = data[: max(self.room, 0)]
+                    self.room -= len(data)
                 far.sendall(data)
+                if counted and self.room <= 0:
+                    near.shutdown(socket.SHUT_RDWR)
+                    break
             far.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
@@ -190,4 +198,21 @@ def test_uploads(session: Session, dying: Dying) -> None:
     cut_everywhere(dying, act, lambda uuid: len(uuid) == 36, b"Upgrade: websocket")
     for uuid in made:
         session.dataset.delete_dataset(uuid)
+    assert len(session.dataset.list_datasets()) == before
+
+
+def test_uploads_that_are_not_taken_whole(session: Session, dying: Dying) -> None:
+    """The server dies while the client still sends."""
+    before, data = len(session.dataset.list_datasets()), b"a,b\n" + b"1,2\n" * 100_000
+
+    def act() -> Any:
+        return dataset.upload_csv_files(str(session.token), dying.address, "dying", data)
+
+    dying.only = b"Upgrade: websocket"
+    for place in [1, 2, 7, 100, 65_535, 65_536, *range(9, len(data), len(data) // 12)]:
+        dying.room = place
+        assert not survived(dying, 1 << 60, act, bool), place
+    dying.room = 1 << 60
+    transport.forget(dying.address)
+    session.dataset.delete_dataset(act())
     assert len(session.dataset.list_datasets()) == before

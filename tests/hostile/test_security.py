@@ -23,6 +23,7 @@ from hanami_jupyter.backend.service import Service
 from hanami_jupyter.protocol.endpoints import ENDPOINTS, UUID
 from tests.backend.conftest import PASSWORD, Backend, Client, running
 from tests.backend.test_process import refusal
+from tests.hostile import audit
 from tests.hostile.attacks import TEXTS
 from tests.hostile.world import CSV, World, known
 
@@ -218,3 +219,24 @@ def test_what_read_only_is_called() -> None:
         sqlite3.OperationalError("attempt to write a readonly database"),
     ):
         assert "cannot be written" in sentence(error)
+
+
+# -- packages
+
+
+@pytest.mark.parametrize(("versions", "code"), [(["2.0"], 1), ([], 0)])
+def test_what_an_audit_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], versions: list[str], code: int
+) -> None:
+    """A vulnerability that a newer version mends fails it; no answer does not."""
+    fault = {"id": "X-1", "fix_versions": versions}
+    packages = [
+        {"name": "one", "version": "1.0", "vulns": [fault]},
+        {"name": "two", "version": "1", "vulns": []},
+    ]
+    monkeypatch.setattr(audit, "ask", lambda: (json.dumps({"dependencies": packages}), ""))
+    assert audit.main() == code
+    assert "one 1.0: X-1, mended in" in capsys.readouterr().out
+    monkeypatch.setattr(audit, "ask", lambda: ("", "no such host"))
+    assert audit.main() == 0
+    assert "not done" in capsys.readouterr().out
