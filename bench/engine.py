@@ -133,18 +133,23 @@ def other_libraries(data, ours: float) -> None:
     from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
-    network = MLPClassifier(128, random_state=0)
-    for threads, clock in ((1, time.process_time), (None, time.perf_counter)):
-        with threadpool_limits(threads):  # by processor time a second thread that waits would count as work
+    for kind, threads, clock in (
+        (np.float64, None, time.perf_counter),  # as one calls it
+        (np.float64, 1, time.process_time),  # a second thread that waits would count as work
+        (np.float32, 1, time.process_time),
+        (np.float32, None, time.perf_counter),
+    ):
+        network, table = MLPClassifier(128, random_state=0), (x / 255).astype(kind)
+        with threadpool_limits(threads):
             theirs = min(
-                seconds(lambda: network.partial_fit(scaled, y, classes=np.arange(10)), clock)
+                seconds(lambda n=network, t=table: n.partial_fit(t, y, classes=np.arange(10)), clock)
                 for _ in range(2 if QUICK else 3)
             )
-        what = "one BLAS thread" if threads else "its own choice of BLAS threads, by the clock"
-        bars = (">= 1.5", ">= 3") if threads else ("", "")
+        how = "one BLAS thread" if threads else "its own choice of threads, by the clock"
         row(
-            f"against scikit-learn's MLPClassifier(128), {what}",
-            *bars,
+            f"scikit-learn's MLPClassifier(128), {np.dtype(kind)}, {how}",
+            ">= 1.5",
+            ">= 3",
             f"{theirs / ours:.2f} times its rows/s",
         )
     try:
@@ -152,30 +157,51 @@ def other_libraries(data, ours: float) -> None:
     except ImportError:
         row("time to 97 % against PyTorch", "<= 1/8", "<= 1/12", "PyTorch is not installed")
         return
+    mine = [ours_until_97(data, seed) for seed in SEEDS]
     for threads, clock in ((1, time.process_time), (2, time.perf_counter)):
         torch.set_num_threads(threads)
-        spent = until_97(torch, scaled, y, scaled_test, expected, clock)
+        found = [torch_until_97(torch, seed, scaled, y, scaled_test, expected, clock) for seed in SEEDS[:3]]
+        spent, spent_here = np.mean(found), np.mean(mine)
         bars = ("<= 1/8", "<= 1/12") if threads == 1 else ("", "")
         what = f"time to 97 % against PyTorch with {threads} thread{'s' * (threads - 1)}"
-        row(what, *bars, f"1/{spent / ours:.1f} ({spent:.1f} s against {ours:.2f} s)")
+        row(what, *bars, f"1/{spent / spent_here:.1f} ({spent:.1f} s against {spent_here:.2f} s)")
 
 
-def until_97(torch, scaled, y, scaled_test, expected, clock) -> float:
-    """Return the seconds until 784-128-10 (Adam, batches of 64) passes 97 %, looked at after each epoch."""
-    torch.manual_seed(0)
+LOOK = 5_000
+"""Rows between two looks at the accuracy, in both races to 97 %; looking does not count."""
+
+
+def ours_until_97(data, seed: int) -> float:
+    """Return the seconds of one pass, its whole length stated, until it passes 97 %."""
+    x, y, test, expected = data
+    hot = np.eye(10, dtype=np.uint8)[y]
+    cluster, spent = Cluster.from_template(template(3), seed=seed), 0.0
+    for at in range(0, len(x), LOOK):
+        part = slice(at, at + LOOK)
+        spent += core_seconds(lambda p=part: cluster.train(x[p], hot[p], total_cycles=len(x)))
+        if np.mean(cluster.request(test).argmax(1) == expected) >= 0.97:
+            return spent
+    return float("inf")
+
+
+def torch_until_97(torch, seed, scaled, y, scaled_test, expected, clock) -> float:
+    """Return the seconds until 784-128-10 (Adam, batches of 64) passes 97 %."""
+    torch.manual_seed(seed)
     model = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
     adam, loss = torch.optim.Adam(model.parameters()), torch.nn.CrossEntropyLoss()
     rows, labels, tests = torch.tensor(scaled), torch.tensor(y.astype(np.int64)), torch.tensor(scaled_test)
-    spent, right = 0.0, 0.0
-    while right < 0.97 and spent < 120:
-        began = clock()
-        for part in torch.randperm(60_000).split(64):
-            adam.zero_grad()
-            loss(model(rows[part]), labels[part]).backward()
-            adam.step()
-        spent += clock() - began
-        with torch.no_grad():
-            right = float(np.mean(model(tests).argmax(1).numpy() == expected))
+    spent = 0.0
+    while spent < 60:
+        for some in torch.randperm(60_000).split(LOOK):
+            began = clock()
+            for part in some.split(64):
+                adam.zero_grad()
+                loss(model(rows[part]), labels[part]).backward()
+                adam.step()
+            spent += clock() - began
+            with torch.no_grad():
+                if np.mean(model(tests).argmax(1).numpy() == expected) >= 0.97:
+                    return spent
     return spent
 
 

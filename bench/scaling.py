@@ -161,12 +161,15 @@ def plot(figures: dict[str, tuple[list[int], list[float]]], path: Path) -> None:
 
     figure = Figure(figsize=(14, 3), layout="constrained")
     for axes, (name, (x, y)) in zip(figure.subplots(1, len(figures)), figures.items(), strict=True):
-        axes.loglog(x, y, "o-")
-        axes.set(
-            xlabel=name,
-            ylabel="G updates/s" if "blocks" in name else "cycles/s",
-            ylim=(min(y) / 2, 2 * max(y)),
-        )
+        blocks = "blocks" in name
+        axes.plot(x, y, "o-")
+        axes.set(xlabel=name, ylabel="G updates/s" if blocks else "cycles/s", xscale="log")
+        axes.set_xticks(x, x)
+        axes.minorticks_off()
+        if blocks or "clusters" in name:
+            axes.set_ylim(0, 1.1 * max(y))
+        else:
+            axes.set_yscale("log")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     print(f"plot: {path}")

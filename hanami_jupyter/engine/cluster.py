@@ -26,7 +26,7 @@ Arrays = Mapping[str, Array] | Array
 Feed = list[tuple[Array, Array, bool]]
 """For each input its table, the sources of its columns, and whether a row holds a whole window."""
 
-_ENTRIES = 1 << 17  # values gathered at once
+_ENTRIES = 1 << 19  # values gathered at once
 _OPENED = 4  # blocks a hexagon begins with
 _PIECE_SECONDS = 0.02  # a piece of work between two looks at the abort flag
 
@@ -434,7 +434,7 @@ class Cluster:
         """Return room for as many rows as are gathered at once."""
         width = int(self._net.width.sum())
         span = max(1, sum(min(x.shape[1] * len(known), known.size) for x, known, _ in feed))
-        most = max(1, min(cycles, 4096, max(_ENTRIES // span, min(64, 8 * _ENTRIES // span))))
+        most = max(1, min(cycles, 4096, _ENTRIES // span))
         return Rows(
             1,
             np.zeros((len(feed), most + 1), np.int64),

@@ -389,10 +389,12 @@ def _wire(net: Net, source: int, energy: float) -> int:
 @nb.njit(inline="always")
 def _complete(net: Net, rows: Rows, r: int) -> bool:
     """Return whether every source that is active, or was in the cycle before, has its connections."""
+    missing = False
     for h in range(rows.start.shape[0]):
         for e in range(rows.start[h, rows.step * r], rows.start[h, rows.step * r + 1]):
-            if net.wired[np.uintp(rows.source[e])] != WIRED:
-                return False
+            missing |= net.wired[np.uintp(rows.source[np.uintp(e)])] != WIRED
+    if missing:
+        return False
     for b in net.order:
         if net.pending[b] > 0:
             for j in range(BLOCK):
@@ -664,8 +666,8 @@ def _forward(net: Net, rows: Rows, r: int, learn: bool) -> None:
     """Carry one row from the inputs to the answers."""
     for h in range(rows.start.shape[0]):
         for e in range(rows.start[h, rows.step * r], rows.start[h, rows.step * r + 1]):
-            s = np.uintp(rows.source[e])
-            x = (np.float64(rows.value[e]) - net.norm[s, 0]) * net.norm[s, 1]
+            s = np.uintp(rows.source[np.uintp(e)])
+            x = (np.float64(rows.value[np.uintp(e)]) - net.norm[s, 0]) * net.norm[s, 1]
             if learn and abs(x) > LIMIT:
                 ratio = LIMIT / abs(x)
                 usual = net.usual[s // np.uintp(BLOCK), s % np.uintp(BLOCK)]
