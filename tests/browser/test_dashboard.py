@@ -37,12 +37,19 @@ def furnish(session):
     session.task.wait(asked["uuid"], cluster)
 
 session.project.create_project("garden", "Garden")
+session.user.add_project_to_user("admin", "garden", "admin", False)
 session.user.create_user("fern", "Fern", "fern likes moss", False)
 session.user.add_project_to_user("fern", "garden", "member", False)
 member = hanami.connect(session.address, "fern", "fern likes moss")
 """
 SHOWN = {
-    "admin": "furnish(session)\nboard = hanami.Dashboard(session)\nboard",
+    "admin": """
+furnish(session)
+for _ in range(60):  # more than a page of the log
+    session.project.create_project("passing", "Passing")
+    session.project.delete_project("passing")
+board = hanami.Dashboard(hanami.Login())
+board""",
     "member": "furnish(member)\nboard = hanami.Dashboard(member)\nboard",
 }
 NAMES = {"admin": "digits of admin", "member": "digits of fern"}
@@ -56,7 +63,9 @@ LOOKS = {  # the cards of each tab, and the row to be selected for the picture
     "Users and projects": (("Users", "Projects"), "admin"),
     "Logs": (("What was changed", "What failed"), ""),
     "Machine": ((re.compile("^Machine "),), ""),
+    "Account": (("Hanami",), ""),
 }
+PROJECT = ".hanami-signed select"
 HANDS: dict[str, type[Mouse]] = {}
 
 
@@ -166,11 +175,13 @@ class Desk:
             card.get_by_text("looking…").wait_for(state="detached")
         return cards[0]
 
-    def act(self, card: Any, name: str, **values: str) -> None:
+    def act(self, card: Any, name: str, file: Path | None = None, **values: str) -> None:
         """Press a button, fill in its form and send it, or answer its question."""
         self.hand.press(card.get_by_role("button", name=name, exact=True))
         form = card.get_by_role("form", name=name)
         form.wait_for()
+        if file:
+            form.get_by_label("File").set_input_files(file)
         for label, value in values.items():
             field = form.get_by_label(label, exact=True)
             if field.evaluate("field => field.tagName") == "SELECT":
@@ -185,7 +196,11 @@ def desk(open_notebook):
     def sit(role: str, theme: str, hand: str) -> Desk:
         notebook = open_notebook([SETUP, SHOWN[role]], theme=theme)
         notebook.run_all()
-        return Desk(notebook, hand)
+        at = Desk(notebook, hand)
+        if role == "admin":
+            at.hand.press(at.card("Hanami").get_by_role("button", name="Start a local backend"))
+            at.board.get_by_role("tab", name="Clusters").wait_for()
+        return at
 
     return sit
 
@@ -205,6 +220,12 @@ def test_a_person_walks_every_tab(desk, role, theme, hand):
     assert at.board.get_by_role("tab", name="Users and projects").count() == (role == "admin")
     if role == "admin":
         administer(at)
+        account = at.open("Account", "Hanami")
+        at.hand.choose(account.get_by_label("project"), "garden")
+        account.get_by_role("status").get_by_text("signed in").wait_for()
+        at.page.wait_for_function("label => document.querySelector(label)?.value === 'garden'", arg=PROJECT)
+        at.open("Clusters")
+        assert at.notebook.ask("board.session.project_id") == "'garden'"
 
 
 def work(at, name):
@@ -226,10 +247,16 @@ def work(at, name):
     rows.get_by_role("row", selected=True).filter(has_text="answers").wait_for()
     checkpoints = at.open("Checkpoints")
     at.hand.pick(checkpoints.get_by_role("grid"), "as it was")
+    with at.page.expect_download() as download:
+        at.hand.press(checkpoints.get_by_role("button", name="Download"))
+    assert download.value.suggested_filename == "as it was.checkpoint"
+    at.act(checkpoints, "Upload", Path(download.value.path()), Checkpoint="brought back")
+    checkpoints.get_by_text("Checkpoint 'brought back' was uploaded.").wait_for()
+    at.hand.pick(checkpoints.get_by_role("grid"), "brought back")
     at.act(checkpoints, "New cluster", Cluster="grown again")
     checkpoints.get_by_text("Cluster 'grown again' was created.").wait_for()
     at.act(checkpoints, "Delete")
-    checkpoints.get_by_text("Checkpoint 'as it was' was deleted.").wait_for()
+    checkpoints.get_by_text("Checkpoint 'brought back' was deleted.").wait_for()
 
 
 def look(at, role):
@@ -255,6 +282,12 @@ def look(at, role):
     logs = at.open("Logs", "What was changed")
     logs.get_by_text("v1.0alpha/cluster/switch_host").first.wait_for()
     assert at.card("What failed").count() == (role == "admin")
+    if role == "admin":
+        at.hand.press(logs.get_by_role("button", name="Earlier page"))
+        logs.get_by_text("Page 1, 100 entries a page").wait_for()
+        logs.get_by_text(re.compile("of 100$")).wait_for()
+        at.hand.press(logs.get_by_role("button", name="Later page"))
+        logs.get_by_text("Page 2, 100 entries a page").wait_for()
     machine = at.open("Machine", re.compile("^Machine "))
     at.hand.press(machine.get_by_role("button", name="year"))
     machine.get_by_role("button", name="year", pressed=True).wait_for()
