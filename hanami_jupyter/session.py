@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hanami_jupyter.client import hanami_token
 from hanami_jupyter.client.cards import card
 from hanami_jupyter.client.hanami_exceptions import HanamiException, UnauthorizedException
-from hanami_jupyter.client.token import Token
+from hanami_jupyter.client.token import Live, Token
 from hanami_jupyter.client.transport import Concealed, Verify, forget, normalise
 from hanami_jupyter.protocol.endpoints import DEFAULT_ADDRESS
 
@@ -237,6 +237,15 @@ class Session:
         except HanamiException:
             return  # the present token is still good, and what it is used for tells more
 
+    def _again(self, refused: str) -> str | None:
+        """Return another token than one the server has refused: its clock may differ from ours."""
+        with self._lock:
+            if self._login is None:
+                return None
+            if self._token == refused:
+                self._log_in()
+            return self._token
+
     def _log_in(self) -> None:
         """Log in again, into the same project; say how where the password is not known."""
         login, project = self._login, self._token.project_id
@@ -294,9 +303,7 @@ class Session:
         ...     io.request([0.0] * 784).shape
         (10,)
         """
-        io = self.cluster.direct(cluster_uuid)
-        io.renewed = lambda: self.token  # it may stay open for longer than a token is valid
-        return io
+        return self.cluster.direct(cluster_uuid)
 
     @functools.cached_property  # of which IPython's ``?`` shows the function
     def fit(self) -> Callable[..., Any]:
@@ -398,19 +405,13 @@ class Session:
         ['uuid', 'type']
         """
         try:
-            token = self.token
-            try:
-                return function(*self._first(function, token), *args, **kwargs, **self._last(function))
-            except UnauthorizedException as error:
-                if self._login is None or "token" not in error.text.lower() or self._token is not token:
-                    raise
-            with self._lock:  # the server's clock may differ from ours: once, try with a fresh login
-                self._log_in()
-            return function(*self._first(function, self._token), *args, **kwargs, **self._last(function))
+            return function(*self._first(function), *args, **kwargs, **self._last(function))
         finally:
             del args, kwargs  # may hold a password, and a detailed traceback shows what the frames hold
 
-    def _first(self, function: Callable[..., Any], token: Token) -> list[str]:
+    def _first(self, function: Callable[..., Any]) -> list[str]:
+        token = Live(self._token)
+        token.now, token.again = lambda: self.token, self._again
         values = {"token": token, "address": self._address}
         return [values[name] for name in inspect.signature(function).parameters if name in values]
 

@@ -10,17 +10,20 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 import hanami_jupyter
-from hanami_jupyter import hanami_exceptions
+from hanami_jupyter import hanami_exceptions, launcher
 from hanami_jupyter import session as sessions
 from hanami_jupyter.client import hanami_token
 from hanami_jupyter.client.token import Token
@@ -161,6 +164,26 @@ def test_a_token_that_the_server_refuses_is_replaced_once(server: Running) -> No
     head, _, tail = str(session.token).rpartition(".")
     session._token = Token(f"{head}.{'A' * len(tail)}")
     assert len(session.hosts.list_hosts()) >= 1
+
+
+def test_a_long_call_outlives_its_token_and_does_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANAMI_BACKEND_TOKEN_LIFETIME", "2")
+    session = launcher.local(tmp_path / "short")
+    try:
+        rows = session.dataset.upload_data("rows", {"a": np.ones((9, 2)), "b": np.ones((9, 1))})
+        text = (
+            "version: 1 settings: refractory_time: 1 hexagons: 1,1,1 2,1,1 inputs: a: 1,1,1 outputs: b: 2,1,1"
+        )
+        cluster = session.cluster.create_cluster("patient", text)
+        first = session.token
+        session.fit(cluster, rows, epochs=2, callback=lambda _task: time.sleep(1.1))
+        assert session.token != first
+        assert len(session.task.list_tasks(cluster)) == 2
+    finally:
+        session.close()
+        launcher.stop(tmp_path / "short")
 
 
 def test_threads_share_a_session(session: Session) -> None:

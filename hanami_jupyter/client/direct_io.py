@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 from weakref import WeakSet
@@ -67,16 +67,10 @@ class DirectIO:
 
     def __init__(self, token: str, address: str, cluster_uuid: str, verify: Verify = True) -> None:
         self._login = (token, address, verify)
-        self.renewed: Callable[[], str] | None = None  # where a session gives its present token
         self.cluster_uuid: str = plain(cluster_uuid)
         self._names: tuple[list[str], list[str]] | None = None
         self._socket: Socket | None = self._connect()
         self._alive.add(self)
-
-    @property
-    def _where(self) -> tuple[str, str, Verify]:
-        token, address, verify = self._login
-        return (self.renewed() if self.renewed else token), address, verify
 
     def __repr__(self) -> str:
         return f"<DirectIO cluster {self.cluster_uuid[:8]}, {'open' if self._socket else 'closed'}>"
@@ -88,7 +82,7 @@ class DirectIO:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        token, address, verify = self._where
+        token, address, verify = self._login
         try:
             call("PUT", "/cluster/set_mode", token, address, verify, uuid=self.cluster_uuid, new_state="TASK")
         except HanamiException:
@@ -102,13 +96,13 @@ class DirectIO:
         self._socket = None
 
     def _connect(self) -> Socket:
-        token, address, verify = self._where
+        token, address, verify = self._login
         return Socket(token, address, "cluster", self.cluster_uuid, verify)
 
     def names(self) -> tuple[list[str], list[str]]:
         """Return the names of the cluster's inputs and outputs; empty lists if nothing tells them."""
         if self._names is None:
-            token, address, verify = self._where
+            token, address, verify = self._login
             answer = call("GET", "/cluster", token, address, verify, uuid=self.cluster_uuid)
             known = self.templates.get(self.cluster_uuid)
             inputs = answer.get("inputs") or (known.inputs if known else {})
@@ -177,7 +171,7 @@ class DirectIO:
         outputs = len(self.names()[1])
         if outputs <= 1:
             return 1
-        _, address, verify = self._where
+        _, address, verify = self._login
         return outputs if features(address, verify) else 1
 
     def rows(self, values: Rows, side: int) -> tuple[dict[str, NDArray[np.float32]], bool]:

@@ -1,9 +1,10 @@
-"""An access token: text for every function, never shown."""
+"""An access token: text for every function, never shown; and one that a session keeps good."""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -66,3 +67,18 @@ class Token(str):
         import html  # noqa: PLC0415
 
         return f"<code>{html.escape(repr(self))}</code>"
+
+
+class Live(Token):
+    """What a session gives to its functions, some of which take longer than a token is valid.
+
+    Attributes
+    ----------
+    now : callable
+        Returns the token to send.
+    again : callable
+        Takes a token that the server has refused; returns another one, or None if there is none.
+    """
+
+    now: Callable[[], str]
+    again: Callable[[str], str | None]

@@ -29,6 +29,7 @@ import urllib3.exceptions
 import websocket
 
 from hanami_jupyter.client import hanami_exceptions as exceptions
+from hanami_jupyter.client.token import Live
 from hanami_jupyter.protocol.endpoints import BASE, TOKEN_HEADER
 
 Verify = bool | str
@@ -298,7 +299,12 @@ def send(
     binary: bool = False,
 ) -> Any:
     """Send one request, its values as a mapping; see :func:`call`. ``binary`` returns the body as bytes."""
+    given, token = token, present(token)
     answer = exchange(method, path, token, address, verify, values or {})
+    refused = answer.status == 401 and "token" in answer.text.lower()
+    if refused and isinstance(given, Live) and (fresh := given.again(token)):
+        token = fresh  # nothing was done, so the request may be sent once more
+        answer = exchange(method, path, token, address, verify, values or {})
     if answer.status != 200:
         raise failure(answer, method, path, (token, *_secrets(values)), values)
     if binary:
@@ -322,6 +328,11 @@ def send(
             path,
         )
     raise fault
+
+
+def present(token: str) -> str:
+    """Return the token to send: a session's may have been renewed since a function got it."""
+    return token.now() if isinstance(token, Live) else token
 
 
 def _secrets(values: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -584,6 +595,7 @@ class Socket:
     """
 
     def __init__(self, token: str, address: str, target: str, uuid: str, verify: Verify = True) -> None:
+        token = present(token)
         self.address = normalise(address)
         self._slots: Slots | None = peer(address).slots
         self._slots.take_socket()

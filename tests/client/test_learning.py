@@ -12,6 +12,7 @@ import pytest
 from hanami_jupyter import cluster, direct_io
 from hanami_jupyter import hanami_exceptions as exceptions
 from hanami_jupyter.client.direct_io import DirectIO
+from hanami_jupyter.client.token import Token
 
 if TYPE_CHECKING:
     from hanami_jupyter.session import Session
@@ -55,8 +56,8 @@ def test_whole_arrays_are_learned_directly(session: Session, cluster_uuid: str) 
 
 
 def test_a_direct_connection_outlives_its_token(session: Session, cluster_uuid: str) -> None:
-    with session.direct(cluster_uuid) as io:
-        io._login = ("ended", *io._login[1:])
+    with session.direct(cluster_uuid):
+        session._token = Token("refused." * 3)
     assert session.cluster.get_cluster(cluster_uuid)["mode"] == "TASK"
 
 
