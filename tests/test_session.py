@@ -169,7 +169,7 @@ def test_a_token_that_the_server_refuses_is_replaced_once(server: Running) -> No
 def test_a_long_call_outlives_its_token_and_does_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HANAMI_BACKEND_TOKEN_LIFETIME", "2")
+    monkeypatch.setenv("HANAMI_BACKEND_TOKEN_LIFETIME", "1")
     session = launcher.local(tmp_path / "short")
     try:
         rows = session.dataset.upload_data("rows", {"a": np.ones((9, 2)), "b": np.ones((9, 1))})
@@ -178,7 +178,7 @@ def test_a_long_call_outlives_its_token_and_does_nothing_twice(
         )
         cluster = session.cluster.create_cluster("patient", text)
         first = session.token
-        session.fit(cluster, rows, epochs=2, callback=lambda _task: time.sleep(1.1))
+        session.fit(cluster, rows, epochs=2, callback=lambda _task: time.sleep(0.6))
         assert session.token != first
         assert len(session.task.list_tasks(cluster)) == 2
     finally:
