@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from hanami_jupyter.launcher import Running
     from hanami_jupyter.session import Session
+
+settings.register_profile("timeless", deadline=None)  # no test fails because a machine is busy
+settings.load_profile("timeless")
 
 _OPEN: pytest.StashKey[Session] = pytest.StashKey()
 _VARIABLES = ("HANAMI_ADDRESS", "HANAMI_USER", "HANAMI_PW", "HANAMI_PASSPHRASE", "HTTP_PROXY", "http_proxy")

@@ -60,7 +60,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=PIECES, cuts=st.lists(st.integers(1, 200_000), max_size=8))
 def test_messages_arrive_whole_however_they_come(
     admin: Client, pieces: list[tuple[int, str, list[int]]], cuts: list[int]

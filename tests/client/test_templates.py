@@ -71,7 +71,7 @@ def peer(make_peer: Any, canned: Any) -> Any:
     return make_peer(canned(body=json.dumps({"uuid": UUID, "name": "some cluster"}).encode()))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(written())
 def test_what_arrives_is_the_template_without_comments(peer: Any, case: tuple[Template, str]) -> None:
     template, text = case
@@ -97,7 +97,7 @@ def refusing(make_peer: Any, canned: Any) -> Any:
     return make_peer(canned(400, "text/plain", b"Parsing error in line 1, column 1"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(templates(), st.data())
 def test_a_refused_template_is_told_with_the_line(
     refusing: Any, template: Template, data: st.DataObject

@@ -36,7 +36,7 @@ WORDS = st.sampled_from(sorted({*words_of(root)} - {"start", "stop", "login"})) 
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(WORDS, max_size=7))
 def test_any_words_end_in_an_exit_code(server, capsys, words):
     os.environ.update(HANAMI_ADDRESS=server.address, HANAMI_USER=server.user, HANAMI_PW=server.password)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hanami_jupyter.engine import Cluster, Control, kernels, warm_up
 from tests.engine import forgery
 
-QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CHOICES = st.fixed_dictionaries(
     {
         "length": st.integers(2, 5),

@@ -25,7 +25,7 @@ STEPS = st.lists(
         {"neuron_cooldown": st.sampled_from([2.0, 1e7]), "refractory_time": st.sampled_from([1, 3])}
     ),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_rows_one_by_one_are_the_rows_of_an_array(make, steps, chosen):
     hexagons = {"inputs": {"a": (1, 1, 1), "b": (2, 1, 1)}, "outputs": {"c": (4, 1, 1), "d": (5, 1, 1)}}
     one = make(5, **hexagons, **chosen)

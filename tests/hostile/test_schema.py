@@ -25,7 +25,6 @@ OPERATIONS, LIKELY = (
 )
 QUICKLY = settings(
     max_examples=12,
-    deadline=None,
     database=None,
     derandomize=True,
     phases=[Phase.generate],
@@ -86,7 +85,7 @@ def test_what_the_schema_forbids(world: World) -> None:
     world.tidy()
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, database=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(OPERATIONS), st.sampled_from(TEXTS) | st.text(max_size=40), st.data())
 def test_texts_in_every_field(admin: Client, operation: Any, text: str, data: Any) -> None:
     """SQL, paths, control characters and the like are refused, or are a text like any other."""
