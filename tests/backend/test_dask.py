@@ -120,7 +120,7 @@ def test_every_worker_is_a_host(admin: Client) -> None:
 
 
 def test_the_same_bits_wherever_it_is_trained(admin: Client, data: str) -> None:
-    """Trained here, trained there, and moved about between trainings: one state, to the last bit."""
+    """Trained here, trained there, moved about between trainings or with its queue: one state, to the bit."""
     here, there = next(iter(hosts(admin, "cpu").values())), list(hosts(admin).values())
     routes = (
         [here] * 4,
@@ -136,6 +136,11 @@ def test_the_same_bits_wherever_it_is_trained(admin: Client, data: str) -> None:
             admin.wait(cluster, admin.train(cluster, data))
         assert host_of(admin, cluster) == route[-1]
         states.append((state(admin, cluster), admin.answers(cluster, data).tobytes()))
+    cluster = cluster_on(admin, here, seed=5)
+    queue = [admin.train(cluster, data) for _ in routes[0]]
+    move(admin, cluster, there[1])
+    admin.wait(cluster, queue[-1])
+    states.append((state(admin, cluster), admin.answers(cluster, data).tobytes()))
     assert len(states[0][0]) > 10_000
     assert len(set(states)) == 1
     assert admin.get("/cluster", uuid=cluster)["number_of_synapses"] > 0
