@@ -215,7 +215,7 @@ def main() -> int:
             place = Place(folder / package.suffix)
             place.install(f"{package}[demo]")
             said = place.run("python", "-m", "hanami_jupyter.demo", "--output", "demo")
-            say(f"the demo from {package.name}: {said.splitlines()[0]}")
+            say(f"the demo from {package.name}: {re.search('accuracy.*', said)[0]}")
         peak = binder(Place(folder / "binder"), clone, notebook)
     say(f"{notebook} on Binder: {peak / (1 << 20):.0f} MB of server, kernel and backend together at most")
     return int(peak > LARGEST)
