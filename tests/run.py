@@ -131,8 +131,8 @@ PARTS = {
     "browser tests": browser,
     "installations": lambda: check(sys.executable, "tests/binder/rehearse.py"),
 }
-# these wait for downloads, kernels and servers most of the time: they run one by one beside the others
-BESIDE = ("installations", "panels on ipykernel 6", "notebooks")
+# these wait for downloads, kernels and pages most of the time: they run one by one beside the others
+BESIDE = ("installations", "panels on ipykernel 6", "notebooks", "browser tests")
 
 
 def main() -> int:
