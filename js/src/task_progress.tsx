@@ -29,7 +29,9 @@ export function detail(task: Task): string {
     return task.before ? `queued, ${count(task.before)} before it` : "queued";
   }
   if (task.state === "finished") {
-    return task.seconds === null ? `${count(task.total)} cycles` : `${count(task.total)} cycles in ${span(task.seconds)}`;
+    return task.seconds === null
+      ? `${count(task.total)} cycles`
+      : `${count(task.total)} cycles in ${span(task.seconds)}`;
   }
   const done = `${count(task.done)} of ${count(task.total)}`;
   return task.state === "aborted" ? `aborted after ${done}` : done;
