@@ -76,6 +76,7 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         self._closed = False
         self._who: tuple[object, ...] = ()
         self._panels: dict[str, list[Panel]] = {}
+        self._visited = ""  # the tab that was shown last
         self._detail = ("", "")  # what is open below the clusters, and of which
         self.selection = Selection()
         self._tabs = ipywidgets.Tab()
@@ -84,7 +85,6 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         self._cell = Cell(self)
         self._build()
         self.selection.observe(self._selection_changed)
-        self._tabs.observe(self._tab_changed, "selected_index")
         if isinstance(session, Login):
             self._who = self._account()
             session.observe(self._account_changed, "signed_in")
@@ -144,12 +144,18 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
 
     def _build(self) -> None:
         """Make the tabs anew, empty; what is shown of them is made when it is first looked at."""
-        before = self.shown
-        self._clear()
-        titles = tuple(self._makers())
-        with self._tabs.hold_sync():
-            self._tabs.children, self._tabs.titles = [ipywidgets.VBox() for _ in titles], titles
-            self._tabs.selected_index = titles.index(before) if before in titles else 0
+        before, titles = self.shown, tuple(self._makers())
+        self._close_panels()
+        if titles == self._tabs.titles:
+            for title, box in zip(titles, self._tabs.children, strict=True):
+                box.children = box.children if title == _ACCOUNT else ()
+        else:  # in their place: a slow front end mixes up tabs of which some come while others go
+            old, boxes = self._tabs, [ipywidgets.VBox() for _ in titles]
+            index = titles.index(before) if before in titles else 0
+            self._tabs = ipywidgets.Tab(boxes, titles=titles, selected_index=index)
+            self._tabs.observe(self._tab_changed, "selected_index")
+            self.children = [self._tabs]
+            _close(*old.children, old)
         self._visit()
 
     def _tab_changed(self, _: object) -> None:
@@ -157,7 +163,9 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
 
     def _visit(self) -> None:
         """Let the panels of the tab that is shown work, and all others rest."""
-        title = self.shown
+        if self._tabs.selected_index is None:  # no person can do that, but a front end that gets other tabs
+            self._tabs.selected_index = self._tabs.titles.index(self._visited)
+        title = self._visited = self.shown
         for other, panels in self._panels.items():
             for panel in panels:
                 if other != title and panel is not self._owner:
@@ -289,16 +297,13 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         for panel in self._panels.get(self.shown, ()):
             panel.refresh()
 
-    def _clear(self) -> None:
+    def _close_panels(self) -> None:
         """Close what the tabs show; the login is not ours to close."""
         for panels in self._panels.values():
             for panel in panels:
                 if panel is not self._owner:
                     panel.close()
         self._panels, self._detail = {}, ("", "")
-        boxes, self._tabs.children = self._tabs.children, ()
-        for box in boxes:
-            _close(box)
 
     def close(self) -> None:
         """Close every panel and remove every view; a second call does nothing."""
@@ -310,8 +315,8 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
             if isinstance(self._owner, Login):
                 self._owner.unobserve(self._account_changed, "signed_in")
             self._cell.leave()
-            self._clear()
-            _close(self._tabs)
+            self._close_panels()
+            _close(*self._tabs.children, self._tabs)
             layout = self.layout
             super().close()
             layout.close()
@@ -343,8 +348,9 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         return still if live is None else {**live, **still}
 
 
-def _close(widget: ipywidgets.Widget) -> None:
-    """Close a widget with its layout, which nobody else closes."""
-    layout = widget.layout
-    widget.close()
-    layout.close()
+def _close(*widgets: ipywidgets.Widget) -> None:
+    """Close widgets with their layouts, which nobody else closes."""
+    for widget in widgets:
+        layout = widget.layout
+        widget.close()
+        layout.close()

@@ -101,6 +101,25 @@ def test_a_tab_is_made_when_it_is_looked_at_and_rests_when_it_is_not(session, cl
     until(lambda: panel_of(board, lists.Clusters).listing["total"] == 3)
 
 
+def test_some_tab_is_always_shown(session, server):
+    login = Login(server.address, server.user)
+    login.do_sign_in(server.address, server.user, True, server.password.encode())
+    board = Dashboard(login)
+    show(board, "Machine")
+    board._tabs.selected_index = None  # as a front end says that is slow to draw other tabs
+    until(lambda: board.shown == "Machine")
+    (before,), boxes = board._panels["Machine"], board._tabs.children
+    session.project.create_project("garden", "Garden")
+    session.user.add_project_to_user(server.user, "garden", "member", False)
+    login.do_switch_project("garden")
+    until(lambda: board._panels.get("Machine", [before]) != [before])
+    assert board.shown == "Machine"
+    assert board._tabs.children == boxes  # a front end that is given others may forget which it showed
+    assert before.closed
+    session.user.remove_project_from_user(server.user, "garden")
+    session.project.delete_project("garden")
+
+
 def test_what_is_selected_in_one_place_is_selected_in_the_others(session, clusters, server):
     board = Dashboard(session)
     show(board, "Clusters")[0].selected = clusters[0]

@@ -1,5 +1,5 @@
 // The picture side of the template editor: layers of hexagons, one of them to click, drag and walk through by keys.
-import { useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { compact } from "../lib/format";
 import { corners, type Point, projection, RADIUS } from "../lib/hexagons";
 import { quantity, readable } from "../lib/palette";
@@ -74,6 +74,7 @@ export function Grid({ template, ends, tint, layer, selected, select, add, remov
   const [zoom, setZoom] = useState(1);
   const [shift, setShift] = useState<[number, number]>([0, 0]);
   const svg = useRef<SVGSVGElement>(null);
+  const wanted = useRef<Position | null>(null);
   const drag = useRef<{ from: Position | null; x: number; y: number; moved: boolean } | null>(null);
   const all = template.hexagons.map((hexagon) => hexagon.position);
   const mine = all.filter((position) => position[2] === layer);
@@ -107,8 +108,13 @@ export function Grid({ template, ends, tint, layer, selected, select, add, remov
   // a hexagon that comes or goes is drawn anew at another place of the document, and loses the focus
   const focusAfter = (place: Position) => {
     setFocus(comma(place));
-    requestAnimationFrame(() => focusOn(place));
+    wanted.current = place;
   };
+  useLayoutEffect(() => {
+    const held = document.activeElement;
+    if (wanted.current && (held === document.body || svg.current?.contains(held))) focusOn(wanted.current);
+    wanted.current = null;
+  }, [template]);
   const press = (event: KeyboardEvent, place: Position, isFree: boolean) => {
     const next = towards(event.key, place, new Set(shown.keys()));
     if (event.key === "Enter" || event.key === " ") {
