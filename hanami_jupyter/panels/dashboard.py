@@ -77,6 +77,7 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         self._who: tuple[object, ...] = ()
         self._panels: dict[str, list[Panel]] = {}
         self._visited = ""  # the tab that was shown last
+        self._waiting = False  # whether what is selected is to be handed on
         self._detail = ("", "")  # what is open below the clusters, and of which
         self.selection = Selection()
         self._tabs = ipywidgets.Tab()
@@ -203,7 +204,14 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
                 setattr(chosen, name, value)
 
     def _selection_changed(self, _: object) -> None:
-        self._soon(self._hand_on)
+        """Hand on what is selected, once for all changes that come before."""
+        if not self._waiting:
+            self._waiting = True
+            self._soon(self._follow_selection)
+
+    def _follow_selection(self) -> None:
+        self._waiting = False
+        self._hand_on()
 
     def _hand_on(self) -> None:
         """Tell the panels that are shown what is selected."""
