@@ -117,8 +117,14 @@ def test_the_editor_marks_mistakes_and_completes_keys_while_one_types(open_noteb
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     page.keyboard.type("neu")
-    page.get_by_role("option", name="neuron_cooldown").click()
-    assert "neuron_cooldown: 10000000.0" in text.inner_text()
+    offered = page.get_by_role("option", name="neuron_cooldown")
+    page.wait_for_function(
+        """([name, typed]) => [...document.querySelectorAll(".cm-completionMatchedText")]
+            .some(part => part.textContent === typed && part.closest("li").textContent.includes(name))""",
+        arg=["neuron_cooldown", "neu"],
+    )  # the list shows what was typed to the end, and moves no more
+    offered.click()
+    text.get_by_text("neuron_cooldown: 10000000.0").wait_for()
 
 
 def test_tasks_are_aborted_from_the_panel_and_a_gone_kernel_is_said(open_notebook):
