@@ -83,11 +83,11 @@ def labels(values: ArrayLike) -> NDArray[np.int64]:
             raise ValueError(message)
         return np.asarray(array.argmax(axis=1), dtype=np.int64)
     array = array.reshape(-1)
-    if not np.issubdtype(array.dtype, np.number) or (array < 0).any() or (array != np.floor(array)).any():
-        numeric = np.issubdtype(array.dtype, np.number)
-        wrong = array[(array < 0) | (array != np.floor(array))][0] if numeric else array[0]
+    numeric = np.issubdtype(array.dtype, np.number)
+    wrong = array[(array < 0) | (array != np.floor(array))] if numeric else array
+    if wrong.size:
         message = (
-            f"Label {wrong} is no class: those are words, or whole numbers from 0. "
+            f"Label {wrong[0]} is no class: those are words, or whole numbers from 0. "
             "Draw other numbers against what was expected: plt.scatter(true, predicted)."
         )
         raise ValueError(message)

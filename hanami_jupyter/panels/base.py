@@ -297,8 +297,7 @@ class Panel(anywidget.AnyWidget):
         return self._html()  # what a closed panel shows: ipywidgets takes its mimebundle away
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        page = self._html()
-        still = {"text/plain": repr(self) if in_kernel() else heads(page), "text/html": page}
+        still = without_widgets(repr(self), self._html())
         live = super()._repr_mimebundle_(**kwargs)
         return still if live is None else ({**live[0], **still}, live[1])
 
@@ -388,23 +387,20 @@ def card(title: str, pill: str, notice: str = "") -> Iterator[list[str]]:
     pieces.append("</section>")
 
 
-def in_kernel() -> bool:
-    """Tell whether cells run in a notebook's kernel, not on a terminal."""
-    return getattr(get_ipython(), "kernel", None) is not None
-
-
-def heads(page: str) -> str:
-    """Return what the heads of static cards say, a line for each: what a terminal shows of a panel.
+def without_widgets(name: str, page: str) -> dict[str, str]:
+    """Return what is shown of static cards: a page, and on a terminal what their heads say, a line for each.
 
     Examples
     --------
     >>> with card("Tasks", "1 running") as pieces:
     ...     pass
-    >>> heads("".join(pieces))
+    >>> without_widgets("<hanami.TaskProgress>", "".join(pieces))["text/plain"]
     'Tasks: 1 running'
     """
-    found = _HEAD.findall(page)
-    return "\n".join(html.unescape(f"{title}: {pill}") for title, pill in found)
+    if getattr(get_ipython(), "kernel", None) is None:
+        found = _HEAD.findall(page)
+        name = "\n".join(html.unescape(f"{title}: {pill}") for title, pill in found)
+    return {"text/plain": name, "text/html": page}
 
 
 def sentence(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from hanami_jupyter.panels.base import Cell, Panel, Snapshot, heads, in_kernel
+from hanami_jupyter.panels.base import Cell, Panel, Snapshot, without_widgets
 from hanami_jupyter.panels.datasets import Datasets
 from hanami_jupyter.panels.feed import feed_of
 from hanami_jupyter.panels.lists import Checkpoints, Clusters, Hosts, Log, Projects, Users
@@ -149,7 +149,8 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         self._close_panels()
         if titles == self._tabs.titles:
             for title, box in zip(titles, self._tabs.children, strict=True):
-                box.children = box.children if title == _ACCOUNT else ()
+                if title != _ACCOUNT:
+                    box.children = ()
         else:  # in their place: a slow front end mixes up tabs of which some come while others go
             old, boxes = self._tabs, [ipywidgets.VBox() for _ in titles]
             index = titles.index(before) if before in titles else 0
@@ -350,8 +351,7 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc,unused-ignore]
         return self._html()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        page = self._html()
-        still = {"text/plain": repr(self) if in_kernel() else heads(page), "text/html": page}
+        still = without_widgets(repr(self), self._html())
         live = super()._repr_mimebundle_(**kwargs)
         return still if live is None else {**live, **still}
 
